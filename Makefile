@@ -1,0 +1,44 @@
+# Names, no logic. Everything runs in .venv, which is made on first use.
+PYTHON ?= python3
+BIN := .venv/bin
+STRIP := $(BIN)/nbstripout --keep-id --extra-keys "metadata.papermill metadata.widgets metadata.language_info.version"
+NOTEBOOKS := $(wildcard notebooks/*.ipynb notebooks/*/*.ipynb)
+
+# two tests side by side, one thread each; no bars in what is compared
+test check: export OMP_NUM_THREADS := 1
+test check: export TQDM_DISABLE := 1
+
+.PHONY: demo test lab check format results bench
+
+demo: .venv/ready  ## train FA-Net on drawn pedestrians; a notebook, a page and a table
+	$(BIN)/reid run fanet --on plaza --outputs outputs/demo --html
+
+test: .venv/ready  ## unit tests, doctests and every notebook
+	$(BIN)/pytest -q -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=600 --nbval-kernel-startup-timeout=300 tests reidlib notebooks
+
+lab: .venv/ready  ## open the notebooks
+	$(BIN)/jupyter lab notebooks
+
+check: .venv/ready  ## what has to hold before a commit, in a minute
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(STRIP) --verify $(NOTEBOOKS)
+	$(BIN)/pytest -q -n 2 --dist loadfile tests reidlib
+
+format: .venv/ready  ## what `check` wants of code and notebooks, done
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(STRIP) $(NOTEBOOKS)
+
+results: .venv/ready  ## the table of all finished runs
+	$(BIN)/reid results
+
+bench: .venv/ready  ## speed and memory, printed
+	$(BIN)/pytest -q -s -m bench tests
+
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.11')"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock -e .
+	touch $@

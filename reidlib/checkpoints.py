@@ -1,0 +1,261 @@
+"""Files of tensors: written whole or not at all, read without running code in them."""
+
+import json
+import os
+import pickle
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.amp import GradScaler
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torch.serialization import get_unsafe_globals_in_checkpoint
+
+
+def write_checkpoint(contents: Mapping[str, object], path: Path) -> None:
+    """Save tensors and plain values to path, through `<name>.partial` and a rename.
+
+    A killed process leaves the old file or the new one, never a torn one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            torch.save(dict(contents), file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path) -> dict:
+    """Load a file of tensors and plain values to the CPU; .safetensors works as well.
+
+    Raises FileNotFoundError, or ValueError for a file that is damaged or holds Python
+    objects other than tensors and plain values: to rebuild those is to run their code.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}: check the path")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        with warnings.catch_warnings(action="ignore"):  # on old pickles, refused below
+            contents = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(_refusal(path)) from error
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(
+            f"{path} cannot be read as a file of tensors ({reason}): it is damaged or "
+            "of another kind; fetch it again, or delete it if a run can make it anew"
+        ) from error
+    if not isinstance(contents, dict):
+        raise ValueError(
+            f"{path} holds a {type(contents).__name__}, but a dict of tensors is "
+            "needed: save module.state_dict()"
+        )
+    return contents
+
+
+def _refusal(path: Path) -> str:
+    try:
+        objects = ", ".join(sorted(get_unsafe_globals_in_checkpoint(path)))
+    except Exception:  # only a hint for the message; damaged pickles fail here, too
+        objects = ""
+    found = f"Python objects ({objects})" if objects else "Python objects"
+    return (
+        f"{path} was refused, and nothing in it was run: it is a pickle of {found}, "
+        "and loading such a file runs code of whoever made it. Ask for a .safetensors "
+        "file, or where you trust its origin save module.state_dict() anew"
+    )
+
+
+def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Load a state dict that fits the module exactly; touch nothing if it does not.
+
+    source names the file in the ValueError, which lists missing, unexpected and
+    misshapen entries by name and shape.
+    """
+    expected = {name: tuple(value.shape) for name, value in _tensors(module).items()}
+    found = {name: tuple(getattr(value, "shape", ())) for name, value in state.items()}
+    both = sorted(expected.keys() & found.keys())
+    differences = {
+        "misshapen": [
+            f"{name}: {found[name]} in the file, {expected[name]} in the model"
+            for name in both
+            if found[name] != expected[name]
+        ],
+        "missing in the file": [
+            f"{name}: {expected[name]}" for name in sorted(expected.keys() - both)
+        ],
+        "unexpected in the file": [
+            f"{name}: {found[name]}" for name in sorted(found.keys() - both)
+        ],
+    }
+    if any(differences.values()):
+        raise ValueError(_architecture_report(module, source, differences))
+    module.load_state_dict(state)
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    state = module.state_dict()
+    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def _architecture_report(
+    module: nn.Module, source: str, differences: Mapping[str, list[str]], limit: int = 8
+) -> str:
+    lines = [f"{source} is of another architecture than {type(module).__name__}:"]
+    for kind, entries in differences.items():
+        lines += [f"  {kind} ({len(entries)})"] if entries else []
+        lines += [f"    {entry}" for entry in entries[:limit]]
+        lines += [f"    and {len(entries) - limit} more"] * (len(entries) > limit)
+    lines.append(
+        "Build the model with the parameters the file was made with (classes, "
+        "cameras, image size, widths), or choose another file."
+    )
+    return "\n".join(lines)
+
+
+def plain(settings: Mapping[str, object]) -> dict:
+    """Return settings as numbers, text, lists and dicts; name the one that is not."""
+    for name, value in settings.items():
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"fingerprint entry {name!r} is {value!r} of type "
+                f"{type(value).__name__}: give plain numbers, text, lists or dicts"
+            ) from error
+    return json.loads(json.dumps(dict(settings)))
+
+
+def check_fingerprint(stored: Mapping, current: Mapping, path: Path) -> None:
+    """Raise a ValueError naming every setting in which checkpoint and run differ."""
+    lines = [
+        f"  {name}: {_shown(stored, name)} in the checkpoint, "
+        f"{_shown(current, name)} now"
+        for name in sorted(stored.keys() | current.keys())
+        if (name in stored, stored.get(name)) != (name in current, current.get(name))
+    ]
+    if lines:
+        raise ValueError(
+            "\n".join([f"{path} was made with other parameters:", *lines])
+            + "\nTo go on with that run set them back; to start anew delete the file "
+            "or choose another run folder."
+        )
+
+
+def _shown(settings: Mapping, name: str) -> str:
+    return repr(settings[name]) if name in settings else "absent"
+
+
+def run_fingerprint(
+    checkpoint: Path | None, fingerprint: Mapping[str, object] | None, own: dict
+) -> dict:
+    """Return a run's settings as plain values; a checkpoint needs them to be given."""
+    if checkpoint is not None and fingerprint is None:
+        raise ValueError(
+            f"checkpoint is {checkpoint}, but fingerprint is missing: pass the run's "
+            "parameters, so that a run with others is not mistaken for this one"
+        )
+    return plain({**own, **(fingerprint or {})})
+
+
+@dataclass
+class RunState:
+    """What a training's checkpoint holds, and how it is restored."""
+
+    model: nn.Module
+    optimizers: Sequence[Optimizer]
+    schedulers: Sequence[LRScheduler]
+    scaler: GradScaler
+    checkpoint: Path | None
+    fingerprint: dict
+    rows: list[dict] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def advance_rates(self) -> dict[str, float]:
+        """Step the schedules; return the rates that the finished epoch had."""
+        rates = {
+            "lr" if number == 1 else f"lr_{number}": float(o.param_groups[0]["lr"])
+            for number, o in enumerate(self.optimizers, 1)
+        }
+        for scheduler in self.schedulers:
+            scheduler.step()
+        return rates
+
+    def record(self, row: dict, seconds: float) -> None:
+        self.rows.append(row)
+        self.seconds.append(seconds)
+
+    def history(self) -> pd.DataFrame:
+        history = pd.DataFrame(self.rows)
+        history.attrs["seconds"] = list(self.seconds)
+        return history
+
+    def _contents(self) -> dict:
+        return {
+            "model": self.model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
+            "scaler": self.scaler.state_dict(),
+            "epoch": len(self.rows),
+            "history": self.rows,
+            "seconds": self.seconds,
+            "fingerprint": self.fingerprint,
+        }
+
+    def save(self) -> None:
+        if self.checkpoint is not None:
+            write_checkpoint(self._contents(), self.checkpoint)
+
+    def resume(self, epochs: int) -> None:
+        if self.checkpoint is None or not self.checkpoint.exists():
+            return
+        stored = read_checkpoint(self.checkpoint)
+        self._check_resumable(stored, epochs)
+        load_weights(self.model, stored["model"], str(self.checkpoint))
+        for name in ("optimizers", "schedulers"):
+            for own, state in zip(getattr(self, name), stored[name], strict=True):
+                own.load_state_dict(state)
+        self.scaler.load_state_dict(stored["scaler"])
+        self.rows, self.seconds = stored["history"], stored["seconds"]
+
+    def _check_resumable(self, stored: dict, epochs: int) -> None:
+        remedy = "delete it to start anew, or choose another run folder"
+        if missing := self._contents().keys() - stored.keys():
+            raise ValueError(
+                f"{self.checkpoint} is no checkpoint of a run (no {sorted(missing)}): "
+                + remedy
+            )
+        check_fingerprint(stored["fingerprint"], self.fingerprint, self.checkpoint)
+        if stored["epoch"] > epochs:
+            raise ValueError(
+                f"{self.checkpoint} has {stored['epoch']} epochs, more than the "
+                f"{epochs} asked for: {remedy}"
+            )
+        for name, found, expected in [
+            (
+                "parameters per optimizer group",
+                _group_sizes(state["param_groups"] for state in stored["optimizers"]),
+                _group_sizes(optimizer.param_groups for optimizer in self.optimizers),
+            ),
+            ("schedules", len(stored["schedulers"]), len(self.schedulers)),
+        ]:
+            if found != expected:
+                raise ValueError(
+                    f"{self.checkpoint} has {name} {found}, but the run has "
+                    f"{expected}: {remedy}"
+                )
+
+
+def _group_sizes(optimizers: Iterable[Sequence[Mapping]]) -> list[list[int]]:
+    return [[len(group["params"]) for group in groups] for groups in optimizers]

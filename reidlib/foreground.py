@@ -1,0 +1,96 @@
+"""Where a model looks, against where the person really is.
+
+N images, (h, w) cells of a feature map
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from reidlib.data import Sample, read_mask, test_loader
+from reidlib.extraction import evaluating
+from reidlib.masks import cell_shares, mask_auc, share_inside, soft_iou
+from reidlib.pedestrians import Part
+from reidlib.transforms import Transform
+
+PERSON = [Part.HEAD, Part.UPPER_BODY, Part.LOWER_BODY, Part.FOOT]
+
+
+class Looks(NamedTuple):
+    """Heat maps of N images by name (each (N, h, w), >= 0), and the person's share."""
+
+    paths: tuple[Path, ...]
+    maps: dict[str, Tensor]
+    person: Tensor  # (N, h, w) share of each cell that shows the person
+
+
+def heat_maps(output: Any) -> dict[str, Tensor]:
+    """FA-Net's maps for looking at: mean responses |F|, |B|, masks Z and 1 - Z.
+
+    output   what FANet returns; parts that a variant leaves out are left out here
+    """
+    maps = {"|F|": output.foreground_map.abs().mean(dim=1)}  # (B, H, W)
+    if output.background_map is not None:
+        maps["|B|"] = output.background_map.abs().mean(dim=1)
+    if output.mask is not None:
+        maps["Z"] = output.mask[:, 0]
+        maps["1 - Z"] = 1 - output.mask[:, 0]
+    return {name: values.float().cpu() for name, values in maps.items()}
+
+
+def look(
+    model: nn.Module,
+    samples: Sequence[Sample],
+    transform: Transform,
+    *,
+    device: torch.device | str,
+    batch_size: int = 64,
+) -> Looks:
+    """Heat maps of FA-Net on samples whose true masks are known."""
+    parts = []
+    with evaluating(model):
+        for batch in test_loader(samples, transform, batch_size=batch_size):
+            parts.append(heat_maps(model(batch.images.to(device))))
+    maps = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    masks = torch.stack([read_mask(sample.path) for sample in samples])  # (N, H, W)
+    grid = tuple(maps["|F|"].shape[-2:])
+    person = cell_shares(masks, grid, len(Part))[:, PERSON].sum(dim=1)
+    return Looks(tuple(sample.path for sample in samples), maps, person)
+
+
+def quality(looks: Looks) -> pd.Series:
+    """How well the maps find the person, as means over images; all in [0, 1].
+
+    mask IoU         soft overlap of Z with the person; `IoU of ones` is a mask of ones
+    mask AUC         chance that a cell on the person has a higher Z than one off it
+    |F| on person    share of the foreground map's energy on the person, before and
+                     after gating by Z; `person's area` is what a uniform map scores
+    |B| off person   share of the background map's energy off the person
+    """
+    maps, person = looks.maps, looks.person
+    found = {
+        "person's area": person.mean(),
+        "|F| on person": share_inside(maps["|F|"], person).nanmean(),
+    }
+    if "|B|" in maps:
+        found["|B| off person"] = share_inside(maps["|B|"], 1 - person).nanmean()
+    if "Z" in maps:
+        mask = maps["Z"]
+        found["|F| Z on person"] = share_inside(maps["|F|"] * mask, person).nanmean()
+        found["mask IoU"] = soft_iou(mask, person).nanmean()
+        found["IoU of ones"] = soft_iou(torch.ones_like(mask), person).nanmean()
+        found["mask AUC"] = torch.tensor(mask_auc(mask, person > 0.5))
+    return pd.Series({name: float(value) for name, value in found.items()})
+
+
+def measures(qualities: Mapping[str, pd.Series]) -> dict[str, float]:
+    """Qualities by benchmark as one flat record, `plaza: mask IoU` and so on."""
+    return {
+        f"{benchmark}: {name}": float(value)
+        for benchmark, values in qualities.items()
+        for name, value in values.items()
+    }

@@ -1,0 +1,268 @@
+"""How a retrieval is scored: distances, camera filter, average precision, CMC.
+
+The single-query protocol of Market-1501 (Zheng et al., ICCV 2015), stated without
+the points on which code bases differ: average precision is rectangular, equal
+distances are ranked by gallery index, a query without a match is skipped and counted.
+
+A gallery image is, for one query,
+    a match    same pid, other camera;
+    ignored    same pid and same camera, or pid -1 (junk): it takes no rank;
+    wrong      everything else, the distractors of pid 0 included.
+
+Shapes     Q queries, q of them in a chunk, G gallery images, D embedding width
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+JUNK_PID = -1
+
+Features = Tensor | tuple[Tensor, ...]
+
+
+class Ranking(NamedTuple):
+    """The gallery as every query sees it, nearest first."""
+
+    order: Tensor  # (q, G) gallery indices; what a query ignores comes last
+    hits: Tensor  # (q, G) bool, in that order: is it a match?
+    num_ranked: Tensor  # (q,) how many are ranked; those behind them are ignored
+
+
+class Scores(NamedTuple):
+    """What a retrieval scored; shares lie in [0, 1], not in percent."""
+
+    mean_ap: float  # over the valid queries
+    cmc: Tensor  # (max_rank,) float64; cmc[0] is rank-1
+    average_precisions: Tensor  # (Q,) float64; nan where the query was skipped
+    num_valid: int  # queries with at least one match
+    num_skipped: int  # queries without
+
+    def summary(self, ranks: Sequence[int] = (1, 5, 10, 20)) -> dict[str, float]:
+        """mAP and rank-k by name, as tables and histories hold them."""
+        cmc = {f"rank{k}": self.cmc[k - 1].item() for k in ranks}
+        return {"mean_ap": self.mean_ap, **cmc}
+
+
+def cosine_distances(query: Tensor, gallery: Tensor) -> Tensor:
+    """2 - 2 cos: the squared Euclidean distance of L2-normalised embeddings.
+
+    query (Q, D), gallery (G, D), normalised here; returns (Q, G) in [0, 4].
+    Computed in float32 even from half-precision embeddings or under autocast.
+
+    >>> east, north, west = torch.tensor([[3.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+    >>> cosine_distances(east[None], torch.stack([east, north, west]))
+    tensor([[0., 2., 4.]])
+    """
+    if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
+        raise ValueError(
+            "embeddings must be (images, width) with one width, "
+            f"got query {tuple(query.shape)} and gallery {tuple(gallery.shape)}"
+        )
+    with torch.autocast(query.device.type, enabled=False):
+        query = F.normalize(query.float(), dim=1)
+        gallery = F.normalize(gallery.float(), dim=1)
+        return 2 - 2 * query @ gallery.T  # (Q, G)
+
+
+def rank_gallery(
+    distances: Tensor,
+    *,
+    query_pids: Tensor,
+    gallery_pids: Tensor,
+    query_camids: Tensor,
+    gallery_camids: Tensor,
+) -> Ranking:
+    """Sort the gallery for every query; what the query ignores goes to the end.
+
+    distances (q, G), finite; query_pids, query_camids (q,); gallery_… (G,).
+    Equal distances are ranked by gallery index.
+
+    One query of person 7 by camera 0; the gallery holds junk, the same camera,
+    another person, a match:
+
+    >>> ranking = rank_gallery(
+    ...     torch.tensor([[0.1, 0.2, 0.3, 0.4]]),
+    ...     query_pids=torch.tensor([7]),
+    ...     gallery_pids=torch.tensor([-1, 7, 5, 7]),
+    ...     query_camids=torch.tensor([0]),
+    ...     gallery_camids=torch.tensor([1, 0, 1, 1]),
+    ... )
+    >>> ranking.order.tolist(), ranking.num_ranked.tolist()
+    ([[2, 3, 0, 1]], [2])
+    >>> ranking.hits.tolist()
+    [[False, True, False, False]]
+    """
+    same_pid = query_pids[:, None] == gallery_pids  # (q, G)
+    same_camid = query_camids[:, None] == gallery_camids  # (q, G)
+    junk = gallery_pids == JUNK_PID  # (G,)
+    ignored = (same_pid & same_camid) | junk  # (q, G)
+    order = distances.masked_fill(ignored, math.inf).argsort(dim=1, stable=True)
+    hits = (same_pid & ~ignored).gather(1, order)
+    return Ranking(order, hits, num_ranked=(~ignored).sum(1))
+
+
+def average_precision(hits: Tensor) -> Tensor:
+    """Mean, over the matches, of the precision at the rank of each.
+
+        AP = 1/M sum over matches m of  (matches among the first r_m) / r_m
+
+    M   number of matches          r_m  rank of match m, from 1
+    hits (..., G) bool, nearest first; returns (...) float64, nan without a match.
+    No interpolation: rectangles, not trapezoids.
+
+    >>> average_precision(torch.tensor([True, False, True, False]))  # (1/1 + 2/3) / 2
+    tensor(0.8333, dtype=torch.float64)
+    """
+    ranks = torch.arange(1, hits.shape[-1] + 1, device=hits.device)
+    precision = hits.cumsum(-1).double() / ranks  # (..., G)
+    return (precision * hits).sum(-1) / hits.sum(-1)
+
+
+@torch.no_grad()
+def evaluate(
+    query: Features,
+    gallery: Features,
+    *,
+    query_pids: Tensor,
+    gallery_pids: Tensor,
+    query_camids: Tensor,
+    gallery_camids: Tensor,
+    distances: Callable[[Any, Any], Tensor] = cosine_distances,
+    max_rank: int = 50,
+    chunk_size: int = 64,
+) -> Scores:
+    """Score a retrieval: mAP and CMC over the queries that have a match.
+
+    query, gallery   embeddings (Q, D) and (G, D), or a paper's NamedTuples of tensors
+                     with the images on axis 0
+    pids, camids     one integer per image; junk has pid -1
+    distances        called with chunk_size queries or fewer and the whole gallery,
+                     returns (q, G): the only things of that size are made here
+    max_rank         length of the CMC, padded with its last value
+    Raises ValueError when shapes disagree, when a distance is not finite, and when no
+    query has a match.
+
+    >>> scores = evaluate(
+    ...     torch.tensor([[1.0, 0.0]]),
+    ...     torch.tensor([[1.0, 0.1], [1.0, 0.2], [1.0, 0.3]]),
+    ...     query_pids=torch.tensor([7]), gallery_pids=torch.tensor([7, 5, 7]),
+    ...     query_camids=torch.tensor([0]), gallery_camids=torch.tensor([1, 1, 2]),
+    ...     max_rank=4,
+    ... )
+    >>> round(scores.mean_ap, 4), scores.cmc.tolist()
+    (0.8333, [1.0, 1.0, 1.0, 1.0])
+    """
+    if max_rank < 1 or chunk_size < 1:
+        raise ValueError(f"{max_rank=} and {chunk_size=} must be at least 1")
+    query_labels = _labels("query", query, pids=query_pids, camids=query_camids)
+    labels = _labels("gallery", gallery, pids=gallery_pids, camids=gallery_camids)
+    total, width = num_images(query), num_images(gallery)
+    precisions, first_hits = [], []
+    for start in range(0, total, chunk_size):
+        rows = slice(start, start + chunk_size)
+        chunk = {name: values[rows] for name, values in query_labels.items()}
+        size = min(chunk_size, total - start)
+        measured = distances(take(query, rows), gallery)
+        measured = checked_distances(measured, (size, width), start)
+        ranking = rank_gallery(measured, **chunk, **labels)
+        precisions.append(average_precision(ranking.hits))
+        first_hits.append(ranking.hits.byte().argmax(1))
+    return _scores(torch.cat(precisions), torch.cat(first_hits), max_rank)
+
+
+def evaluate_distances(distances: Tensor, **labels_and_options: Any) -> Scores:
+    """Score distances (Q, G) that are already there; the rest as in `evaluate`.
+
+    >>> evaluate_distances(
+    ...     torch.tensor([[0.3, 0.1, 0.2]]),
+    ...     query_pids=torch.tensor([7]), gallery_pids=torch.tensor([7, 5, 7]),
+    ...     query_camids=torch.tensor([0]), gallery_camids=torch.tensor([1, 1, 2]),
+    ... ).mean_ap  # (1/2 + 2/3) / 2
+    0.5833333333333333
+    """
+    if distances.ndim != 2:
+        raise ValueError(f"distances must be (Q, G), got {tuple(distances.shape)}")
+    columns = torch.arange(distances.shape[1], device=distances.device)
+    return evaluate(
+        distances, columns, distances=lambda rows, _: rows, **labels_and_options
+    )
+
+
+def take(features: Features, rows: slice | Tensor) -> Features:
+    """Some of the images, from a tensor or from every tensor of a NamedTuple."""
+    if isinstance(features, Tensor):
+        return features[rows]
+    chosen = [tensor[rows] for tensor in features]
+    return features._make(chosen) if hasattr(features, "_make") else tuple(chosen)
+
+
+def num_images(features: Features) -> int:
+    """Length of axis 0, which all tensors of a NamedTuple must share."""
+    tensors = [features] if isinstance(features, Tensor) else features
+    lengths = [len(tensor) for tensor in tensors]
+    if len(set(lengths)) != 1:
+        raise ValueError(f"axis 0 must be the images in all tensors, got {lengths}")
+    return lengths[0]
+
+
+def checked_distances(
+    distances: Tensor, shape: tuple[int, int], first_query: int = 0
+) -> Tensor:
+    """Return the distances, or raise when their shape is wrong or one is not finite."""
+    if distances.shape != shape or not distances.is_floating_point():
+        raise ValueError(
+            f"distances must be floating point of shape {shape} (queries, gallery), "
+            f"got {distances.dtype} {tuple(distances.shape)}"
+        )
+    finite = distances.isfinite()
+    if not finite.all():
+        row, column = (~finite).nonzero()[0].tolist()
+        raise ValueError(
+            f"distance of query {first_query + row} to gallery image {column} is "
+            f"{distances[row, column].item()}: look for nan or inf in the embeddings "
+            "of both"
+        )
+    return distances
+
+
+def _labels(role: str, features: Features, **labels: Tensor) -> dict[str, Tensor]:
+    """{"pids": …} -> {"query_pids": …}, checked and on the features' device."""
+    length = num_images(features)
+    if length == 0:
+        raise ValueError(f"{role} is empty: there is nothing to score")
+    device = features.device if isinstance(features, Tensor) else features[0].device
+    checked = {}
+    for name, values in labels.items():
+        values = torch.as_tensor(values, device=device)
+        if values.shape != (length,) or values.is_floating_point():
+            raise ValueError(
+                f"{role}_{name} must be {length} integers, one per image of the "
+                f"{role}, got {values.dtype} {tuple(values.shape)}"
+            )
+        checked[f"{role}_{name}"] = values
+    return checked
+
+
+def _scores(precisions: Tensor, first_hits: Tensor, max_rank: int) -> Scores:
+    """precisions (Q,), nan where there is no match; first_hits (Q,), from 0."""
+    precisions, first_hits = precisions.cpu(), first_hits.cpu()
+    valid = ~precisions.isnan()
+    num_valid = int(valid.sum())
+    if num_valid == 0:
+        raise ValueError(
+            f"none of the {len(valid)} queries has a match from another camera in the "
+            "gallery: do both number pids alike, and are camids cameras?"
+        )
+    found = torch.bincount(first_hits[valid], minlength=max_rank)[:max_rank]
+    return Scores(
+        mean_ap=precisions[valid].mean().item(),
+        cmc=found.cumsum(0).double() / num_valid,
+        average_precisions=precisions,
+        num_valid=num_valid,
+        num_skipped=len(valid) - num_valid,
+    )

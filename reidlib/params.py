@@ -1,0 +1,178 @@
+"""Parameters of a run: flat YAML layers, merged and checked against the schema.
+
+The last wins: base, papers/<paper>, papers/<paper>@<benchmark>, scales/<scale>,
+scales/<scale>@<paper>, the variant's overrides, the command line. In a notebook,
+`check_parameters(In, globals())` checks what papermill injected.
+"""
+
+import ast
+import linecache
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from reidlib.schema import ParameterError, Schema, parse_schema, unknown, validate
+
+SCHEMA_MARK = "# Schema"
+INJECTED_MARK = "# Parameters"  # papermill writes it at the top of its cell
+GIVEN = ("benchmark", "data_root", "run_dir", "seed")  # by the command, by no layer
+FULL = "full"  # the variant without overrides
+
+
+class Variant(BaseModel, extra="forbid"):
+    """One row of an ablation: what differs, and where the paper prints it."""
+
+    name: str
+    row: str = ""
+    overrides: dict[str, Any] = {}
+
+
+class Ablation(BaseModel, extra="forbid"):
+    """A file params/ablations/<paper>_<what>.yaml."""
+
+    variants: list[Variant]
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain YAML that refuses a name given twice, where PyYAML takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        names = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = sorted({str(name) for name in names if names.count(name) > 1})
+        if twice:
+            line = node.start_mark.line + 1
+            raise ParameterError(f"{', '.join(twice)}: given twice, from line {line}")
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file; an empty file is an empty mapping."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            content = yaml.load(file, Loader=_Loader)
+    except (ParameterError, yaml.YAMLError) as error:
+        raise ParameterError(f"{_short(path)}: {error}") from None
+    return {} if content is None else content
+
+
+def read_layer(path: Path) -> dict[str, Any]:
+    """Read one flat layer: names to plain values or lists of them."""
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        raise ParameterError(f"{_short(path)}: lines `name: value` are wanted")
+    for name, value in content.items():
+        parts = value if isinstance(value, list) else [value]
+        if not isinstance(name, str) or any(isinstance(p, dict | list) for p in parts):
+            raise ParameterError(
+                f"{_short(path)}: {name}: nested, or no name; write flat names"
+                " (prefix_name) with plain values"
+            )
+    return content
+
+
+def _short(path: Path) -> str:
+    start = next((p for p in path.parents if p.name == "params"), path.parent)
+    return path.relative_to(start.parent).as_posix()
+
+
+def owners(folder: Path) -> set[str]:
+    """Name what has a layer of its own in a folder: every file without an @."""
+    return {path.stem for path in folder.glob("*.yaml") if "@" not in path.stem}
+
+
+def layer_files(params: Path, paper: str, benchmark: str, scale: str) -> list[Path]:
+    """List the YAML layers of a run, the winning one last.
+
+    Those with an @ are there only where they are needed.
+    """
+    names = ["base", f"papers/{paper}", f"papers/{paper}@{benchmark}"]
+    names += [f"scales/{scale}", f"scales/{scale}@{paper}"]
+    files = [params / f"{name}.yaml" for name in names]
+    return [file for file in files if "@" not in file.name or file.is_file()]
+
+
+def read_variants(params: Path, paper: str) -> dict[str, Variant]:
+    """Read every variant of a paper's ablations; `full` is always there.
+
+    A name that two ablations use must mean the same, for it names one run folder.
+    """
+    variants = {FULL: Variant(name=FULL)}
+    for path in sorted((params / "ablations").glob(f"{paper}_*.yaml")):
+        try:
+            ablation = Ablation.model_validate(read_yaml(path))
+        except ValidationError as error:
+            fault = error.errors()[0]
+            place = ".".join(map(str, fault["loc"]))
+            raise ParameterError(f"{_short(path)}: {place}: {fault['msg']}") from None
+        for variant in ablation.variants:
+            known = variants.setdefault(variant.name, variant)
+            if known.overrides != variant.overrides:
+                raise ParameterError(
+                    f"{_short(path)}: {variant.name} has other overrides elsewhere;"
+                    " one name, one meaning"
+                )
+    return variants
+
+
+def resolve(
+    schema: Schema,
+    params: Path,
+    *,
+    paper: str,
+    benchmark: str,
+    scale: str,
+    variant: str = FULL,
+    given: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Merge all layers of a run and check the result against the schema.
+
+    `given` is what the command says: the names in GIVEN, and overrides.
+    """
+    merged: dict[str, Any] = {}
+    for path in layer_files(params, paper, benchmark, scale):
+        merged |= validate(read_layer(path), schema, where=_short(path), partial=True)
+    variants = read_variants(params, paper)
+    if variant not in variants:
+        raise ParameterError(unknown(f"variant of {paper}", variant, variants))
+    overrides = variants[variant].overrides
+    merged |= validate(overrides, schema, where=f"variant {variant}", partial=True)
+    merged |= validate(given, schema, where="command line", partial=True)
+    return validate(merged, schema, where=f"params for {paper}")
+
+
+def check_parameters(
+    inputs: Sequence[str], namespace: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return a running notebook's parameters; refuse unknown names and wrong types.
+
+    `inputs` is IPython's `In` and `namespace` is `globals()`. Papermill only warns of
+    an unknown name, so the cell that it injected is read here, and the run stops.
+    """
+    cells = list(inputs) if any(map(str.strip, inputs)) else _unrecorded_cells()
+    marked = [i for i, cell in enumerate(cells) if _starts(cell, SCHEMA_MARK)]
+    if not marked:
+        raise ParameterError("no schema was run; run the parameters cell first")
+    schema = parse_schema(cells[marked[-1]])
+    injected = [c for c in cells[marked[-1] :] if _starts(c, INJECTED_MARK)]
+    given = {
+        target.id
+        for node in ast.parse(injected[-1] if injected else "").body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    names = schema.keys() | given
+    return validate({n: namespace[n] for n in names if n in namespace}, schema)
+
+
+def _unrecorded_cells() -> list[str]:
+    """The cells of a kernel that keeps no history (nbval's), as tracebacks see them."""
+    entries = linecache.cache.values()
+    return ["".join(entry[2]) for entry in entries if len(entry) > 2]
+
+
+def _starts(cell: str, mark: str) -> bool:
+    return cell.lstrip().startswith(mark)

@@ -1,0 +1,15 @@
+"""The embedded benchmark: drawn pedestrians with ground-truth masks and captions."""
+
+from reidlib.pedestrians.benchmark import RECIPES, ensure_benchmark, write_benchmark
+from reidlib.pedestrians.canvas import Part
+from reidlib.pedestrians.drawing import Drawing, Shot, draw
+
+__all__ = [
+    "RECIPES",
+    "Drawing",
+    "Part",
+    "Shot",
+    "draw",
+    "ensure_benchmark",
+    "write_benchmark",
+]

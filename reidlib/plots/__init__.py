@@ -1,0 +1,30 @@
+"""Figures for the notebooks: each function returns one matplotlib Figure.
+
+Colours are told apart with any colour vision, and never carry a meaning alone.
+"""
+
+from reidlib.plots.charts import (
+    cmc_curves,
+    history_curves,
+    paired_dots,
+    precision_staircase,
+)
+from reidlib.plots.pictures import (
+    image_grid,
+    label_overlays,
+    mask_overlays,
+    ranked_lists,
+)
+from reidlib.plots.style import compact_output
+
+__all__ = [
+    "cmc_curves",
+    "compact_output",
+    "history_curves",
+    "image_grid",
+    "label_overlays",
+    "mask_overlays",
+    "paired_dots",
+    "precision_staircase",
+    "ranked_lists",
+]

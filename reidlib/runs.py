@@ -1,0 +1,262 @@
+"""Runs: a folder each, and the record that says it is finished.
+
+outputs/<benchmark>/<paper>/<variant>-s<seed>/ holds params.yaml, history.csv, run.ipynb
+and metrics.json, which is written last and by rename: it alone marks completion. An
+executed notebook proves nothing, for a killed kernel leaves it marked as completed.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import re
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import yaml
+
+from reidlib.params import FULL
+from reidlib.pedestrians import RECIPES
+
+if TYPE_CHECKING:
+    from reidlib.metrics import Scores
+
+ROOT = Path(__file__).resolve().parents[1]
+RANKS = (1, 5, 10, 20)
+SCORES = ["mAP", *(f"rank{k}" for k in RANKS), "num_valid", "num_skipped"]
+COLUMNS = ["paper", "variant", "seed", "benchmark", "drawn", "tested_on", *SCORES]
+COLUMNS += ["seconds", "commit", "folder"]
+PLACES = ("data_root", "outputs", "run_dir")  # of one machine: never recorded
+CODE = ("reidlib", "notebooks", "params", "pyproject.toml", "requirements.lock")
+PACKAGES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pandas")
+PACKAGES += ("pillow", "scipy", "papermill")
+LONGEST_NAME = 120
+
+
+class RunError(RuntimeError):
+    """A run folder that cannot be used as it is."""
+
+
+def variant_name(variant: str, overrides: Mapping[str, Any]) -> str:
+    """Name a variant with what the command line changed.
+
+    >>> variant_name("full", {"epochs": 1, "milestones": [2, 4]})
+    'full+epochs=1+milestones=2,4'
+    """
+    name = variant
+    for key in sorted(overrides.keys() - set(PLACES)):
+        value = overrides[key]
+        parts = value if isinstance(value, list) else [value]
+        text = ",".join(_word(part) for part in parts)
+        name += f"+{key}=" + re.sub(r"[^\w.,+-]", "_", text)
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{variant}+{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+def _word(value: Any) -> str:
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text.rpartition("/")[2]  # of a file its name, not where it lies
+
+
+def run_folder(
+    outputs: Path, *, benchmark: str, paper: str, variant: str, seed: int
+) -> Path:
+    """Return where a run lives under `outputs`."""
+    return outputs / benchmark / paper / f"{variant}-s{seed}"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all: to a temporary name, then by rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def recorded(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run keeps of its parameters: all but this machine's places."""
+    return {name: value for name, value in parameters.items() if name not in PLACES}
+
+
+def write_parameters(folder: Path, parameters: Mapping[str, Any]) -> None:
+    """Write params.yaml of a run."""
+    text = yaml.safe_dump(recorded(parameters), sort_keys=False, allow_unicode=True)
+    write_text(folder / "params.yaml", text)
+
+
+def differing(folder: Path, parameters: Mapping[str, Any]) -> dict[str, tuple]:
+    """Compare a run folder with parameters: name -> (there, wanted) where they differ.
+
+    A folder without params.yaml differs in nothing.
+    """
+    path = folder / "params.yaml"
+    if not path.is_file():
+        return {}
+    there, wanted = yaml.safe_load(path.read_text("utf-8")), recorded(parameters)
+    return {
+        name: (there.get(name), wanted.get(name))
+        for name in sorted(there.keys() | wanted.keys())
+        if there.get(name) != wanted.get(name)
+    }
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether the run of a folder is finished."""
+    return (folder / "metrics.json").is_file()
+
+
+def save_run(
+    run_dir: str,
+    *,
+    paper: str,
+    parameters: Mapping[str, Any],
+    scores: Mapping[str, "Scores"],
+    history: pd.DataFrame,
+    seconds: float,
+    measures: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """Return the record of a run, and write it to `run_dir` unless that is "".
+
+    scores     per evaluated benchmark, or what a row is called ("plaza re-ranked")
+    measures   other numbers by name, e.g. the mask's overlap with the person
+    seconds    wall time of training
+    Raises ValueError for a number that is not finite.
+    """
+    benchmark = parameters["benchmark"]
+    named = re.fullmatch(r"(.+)-s\d+", Path(run_dir).name)
+    record = {
+        "paper": paper,
+        "benchmark": benchmark,
+        "drawn": benchmark in RECIPES,
+        "variant": named[1] if named else Path(run_dir).name or FULL,
+        "seed": parameters["seed"],
+        "scores": {name: _summary(score) for name, score in scores.items()},
+        "measures": {name: float(value) for name, value in (measures or {}).items()},
+        "parameters": recorded(parameters),
+        "seconds": round(seconds, 1),
+        "peak_memory_mib": peak_memory(),
+        **environment(),
+    }
+    _refuse_nonfinite(record)
+    if run_dir:
+        folder = Path(run_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_parameters(folder, parameters)
+        write_text(folder / "history.csv", history.to_csv(index=False))
+        text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False)
+        write_text(folder / "metrics.json", text + "\n")
+    return record
+
+
+def _summary(scores: "Scores") -> dict[str, float | int]:
+    cmc = scores.cmc.tolist()
+    ranks = {f"rank{k}": cmc[min(k, len(cmc)) - 1] for k in RANKS}
+    counts = {"num_valid": scores.num_valid, "num_skipped": scores.num_skipped}
+    return {"mAP": float(scores.mean_ap), **ranks, **counts}
+
+
+def _refuse_nonfinite(record: Mapping[str, Any], place: str = "") -> None:
+    for name, value in record.items():
+        if isinstance(value, Mapping):
+            _refuse_nonfinite(value, f"{place}{name}.")
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{place}{name} is {value}; a finite number is wanted")
+
+
+def environment() -> dict[str, Any]:
+    """Return what a run ran on: versions, commit, hardware. No path, no host name."""
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {
+        "versions": {"python": platform.python_version(), **versions},
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain", "--", *CODE)),
+        "hardware": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "accelerator": _accelerator(),
+        },
+    }
+
+
+def _git(*arguments: str) -> str:
+    try:
+        command = ["git", "-C", str(ROOT), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):  # no git, or no commit yet
+        return ""
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text("utf-8") if cpuinfo.is_file() else ""
+    model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return model[1] if model else platform.processor()
+
+
+def _accelerator() -> str:
+    torch = sys.modules.get("torch")  # who trained has imported it
+    if torch is None or not torch.cuda.is_available():
+        return "none"
+    return torch.cuda.get_device_name()
+
+
+def peak_memory() -> dict[str, int]:
+    """Return the peak memory of this process so far, host and accelerator, in MiB."""
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB on Linux
+    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    torch = sys.modules.get("torch")
+    on_device = torch is not None and torch.cuda.is_available()
+    device = torch.cuda.max_memory_allocated() if on_device else 0
+    return {"host": host >> 20, "accelerator": device >> 20}
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Read metrics.json of a finished run."""
+    path = folder / "metrics.json"
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except json.JSONDecodeError as error:
+        remedy = "run it again with --fresh"
+        raise RunError(f"{path}: no valid JSON ({error}); {remedy}") from None
+
+
+def collect(outputs: Path) -> pd.DataFrame:
+    """Gather every finished run under `outputs`, one row per run and scored benchmark.
+
+    Scores are shares in [0, 1]; `folder` is relative to `outputs`.
+    """
+    rows = []
+    for path in sorted(outputs.glob("*/*/*/metrics.json")):
+        folder = path.parent.relative_to(outputs).as_posix()
+        rows += rows_of(read_metrics(path.parent), folder)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def rows_of(record: Mapping[str, Any], folder: str = "") -> list[dict[str, Any]]:
+    """Flatten the record of a run: one row per scored benchmark."""
+    run = {**record, "folder": folder}
+    return [
+        {name: ({**run, "tested_on": there} | scores)[name] for name in COLUMNS}
+        for there, scores in record["scores"].items()
+    ]
+
+
+def score_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Make rows of `collect` or `rows_of` readable: percent, and which pictures."""
+    pictures = {True: "drawn pedestrians", False: "photographs"}
+    table = rows[["paper", "variant", "seed"]].copy()
+    table["trained on"] = rows["benchmark"]
+    table["tested on"] = rows["tested_on"]
+    table["pictures"] = rows["drawn"].map(pictures)
+    for name in ("mAP", "rank1", "rank5", "rank10"):
+        table[name.replace("rank", "rank-")] = (100 * rows[name]).round(1)
+    return table

@@ -1,0 +1,63 @@
+"""Pictures to tensors, in training and in testing."""
+
+from collections.abc import Callable
+
+import torch
+from PIL import Image
+from timm.data.random_erasing import RandomErasing
+from torch import Tensor
+from torchvision.transforms import v2
+
+Transform = Callable[[Image.Image], Tensor]
+
+NORMALISATIONS = {
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+
+
+def test_transform(height: int, width: int, *, normalisation: str) -> v2.Compose:
+    """Resize (bicubic, as in training) and normalise: PIL image -> (3, H, W).
+
+    Raises ValueError for a normalisation that is not in NORMALISATIONS.
+    """
+    return v2.Compose([*_resized(height, width), *_normalised(normalisation)])
+
+
+def train_transform(
+    height: int,
+    width: int,
+    *,
+    normalisation: str,
+    flip_probability: float = 0.5,
+    pad: int = 10,
+    erasing_probability: float = 0.5,
+) -> v2.Compose:
+    """Resize, flip, pad with zeros and crop, normalise, erase one box with noise.
+
+    The CLIP-ReID recipe: PIL image -> (3, H, W); `pad` in pixels, 0 leaves the crop
+    out. Raises ValueError for a normalisation that is not in NORMALISATIONS.
+    """
+    steps = [
+        *_resized(height, width),
+        v2.RandomHorizontalFlip(flip_probability),
+        *([v2.RandomCrop((height, width), padding=pad)] if pad else []),
+        *_normalised(normalisation),
+        RandomErasing(erasing_probability, mode="pixel", max_count=1, device="cpu"),
+    ]
+    return v2.Compose(steps)
+
+
+def _resized(height: int, width: int) -> list[v2.Transform]:
+    bicubic = v2.InterpolationMode.BICUBIC
+    return [v2.Resize((height, width), interpolation=bicubic)]
+
+
+def _normalised(normalisation: str) -> list[v2.Transform]:
+    if normalisation not in NORMALISATIONS:
+        raise ValueError(
+            f"normalisation is {normalisation!r}; known: {', '.join(NORMALISATIONS)}"
+        )
+    mean, std = NORMALISATIONS[normalisation]
+    to_float = v2.ToDtype(torch.float32, scale=True)
+    return [v2.ToImage(), to_float, v2.Normalize(mean, std)]

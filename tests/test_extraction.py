@@ -1,0 +1,72 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+from toy_training import (
+    NUM_LABELS,
+    ToyModel,
+    ordered_loader,
+    toy_run,
+)
+
+from reidlib.training import evaluating, extract, seed_everything
+
+
+def test_evaluating_restores_each_mode():
+    model = ToyModel()
+    model.bnneck.eval()
+    with pytest.raises(RuntimeError), evaluating(model):
+        assert not model.trunk.training
+        assert not torch.is_grad_enabled()
+        raise RuntimeError
+    assert model.training
+    assert model.trunk.training
+    assert not model.bnneck.training
+
+
+def test_extract_keeps_order_and_state():
+    model, _ = toy_run(epochs=1)
+    model.train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    seed_everything(0)
+    embedded = extract(model.embed, ordered_loader(), device="cpu")
+    assert [path.name for path in embedded.paths] == [f"{i:04d}.jpg" for i in range(24)]
+    assert embedded.pids.tolist() == [i % NUM_LABELS for i in range(24)]
+    assert embedded.camids.tolist() == [i % 2 for i in range(24)]
+    assert model.training
+    assert all(torch.equal(v, before[n]) for n, v in model.state_dict().items())
+    seed_everything(0)
+    images = torch.cat([batch.images for batch in ordered_loader()])
+    with torch.no_grad():
+        expected = model.eval().embed(images)
+    torch.testing.assert_close(embedded.embeddings, expected)
+    assert not embedded.embeddings.requires_grad
+
+
+def test_extract_averages_with_the_mirror_image():
+    model = nn.Sequential(nn.Flatten())
+    seed_everything(0)
+    averaged = extract(model, ordered_loader(), device="cpu", flip_average=True)
+    seed_everything(0)
+    images = torch.cat([batch.images for batch in ordered_loader()])
+    expected = ((images + images.flip(3)) / 2).flatten(1)
+    torch.testing.assert_close(averaged.embeddings, expected)
+
+
+def test_extract_named_tuples_by_field():
+    model = ToyModel()
+    embedded = extract(model, ordered_loader(), device="cpu", flip_average=True)
+    assert type(embedded.embeddings).__name__ == "ToyOutput"
+    assert embedded.embeddings.logits.shape == (24, NUM_LABELS)
+
+
+def test_extract_refuses():
+    with pytest.raises(ValueError, match="must be a model or a method of one"):
+        extract(torch.flatten, ordered_loader(), device="cpu")
+    with pytest.raises(ValueError, match="no image"):
+        extract(ToyModel(), [], device="cpu")
+    model = ToyModel()
+    nn.init.constant_(model.trunk[1].weight, math.inf)
+    with pytest.raises(FloatingPointError, match="0000.jpg is not finite"):
+        extract(model.embed, ordered_loader(), device="cpu")

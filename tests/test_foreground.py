@@ -1,0 +1,82 @@
+"""Heat maps and their overlap with the true person, on maps made by hand."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import torch
+from small_fanet import tiny
+
+from reidlib.data import Sample
+from reidlib.foreground import Looks, heat_maps, look, measures, quality
+from reidlib.pedestrians import Part, Shot, draw
+from reidlib.transforms import test_transform as plain_transform
+
+PERSON = torch.tensor([[[0.0, 1.0], [0.0, 1.0]]])  # the right half
+
+
+def looks(**maps: torch.Tensor) -> Looks:
+    return Looks((Path("a.jpg"),), {"|F|": torch.ones(1, 2, 2), **maps}, PERSON)
+
+
+def test_a_perfect_mask_scores_one_and_a_reversed_one_zero():
+    perfect = quality(looks(Z=PERSON))
+    assert perfect[["mask IoU", "mask AUC", "|F| Z on person"]].tolist() == [1, 1, 1]
+    reverse = quality(looks(Z=1 - PERSON))
+    assert reverse[["mask IoU", "mask AUC", "|F| Z on person"]].tolist() == [0, 0, 0]
+
+
+def test_a_map_that_looks_everywhere_scores_the_persons_area():
+    found = quality(looks(Z=torch.full((1, 2, 2), 0.5), **{"|B|": torch.ones(1, 2, 2)}))
+    assert found["person's area"] == found["|F| on person"] == 0.5
+    assert found["|B| off person"] == 0.5
+    assert found["IoU of ones"] == 0.5
+    assert found["mask AUC"] == 0.5
+
+
+def test_parts_that_a_variant_leaves_out_are_not_scored():
+    assert set(quality(looks()).index) == {"person's area", "|F| on person"}
+
+
+def test_heat_maps_are_means_of_absolute_responses_over_channels():
+    foreground = torch.tensor([[[[1.0]], [[-3.0]]]])  # (1, 2, 1, 1)
+    output = SimpleNamespace(
+        foreground_map=foreground,
+        background_map=None,
+        mask=torch.full((1, 1, 1, 1), 0.2),
+    )
+    maps = heat_maps(output)
+    assert maps["|F|"].item() == 2
+    assert maps["1 - Z"].item() == pytest.approx(0.8)
+    assert "|B|" not in maps
+
+
+def test_looking_at_drawn_people_finds_their_true_cells(tmp_path):
+    (tmp_path / "query").mkdir()
+    (tmp_path / "masks" / "query").mkdir(parents=True)
+    samples = []
+    for camid in range(3):
+        drawing = draw(Shot("plaza", "query", 301, camid, 0))
+        path = tmp_path / "query" / f"0301_c{camid + 1}s1_000000_00.jpg"
+        drawing.image.save(path)
+        drawing.mask.save(tmp_path / "masks" / "query" / f"{path.stem}.png")
+        samples.append(Sample(path, 301, camid))
+    model = tiny().train()
+    transform = plain_transform(128, 64, normalisation="imagenet")
+    found = look(model, samples, transform, device="cpu", batch_size=2)
+    rows, columns = found.person.shape[1:]
+    assert {values.shape for values in found.maps.values()} == {(3, rows, columns)}
+    drawn = torch.tensor(list(drawing.mask.tobytes())).view(128, 64)
+    parts = [Part.HEAD, Part.UPPER_BODY, Part.LOWER_BODY, Part.FOOT]
+    share = sum((drawn == part).float().mean() for part in parts)
+    assert found.person[2].mean().item() == pytest.approx(share.item(), abs=1e-5)
+    assert model.training
+
+
+def test_measures_are_flat_and_named_by_benchmark():
+    rows = {
+        "plaza": pd.Series({"mask IoU": 0.5}),
+        "station": pd.Series({"mask IoU": 1}),
+    }
+    assert measures(rows) == {"plaza: mask IoU": 0.5, "station: mask IoU": 1.0}

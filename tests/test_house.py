@@ -1,0 +1,160 @@
+"""The house: one list of dependencies, names that exist, nothing of one machine."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reidlib.runs import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+MODULE_OF = {
+    "ipython": "IPython",
+    "open-clip-torch": "open_clip",
+    "pillow": "PIL",
+    "pyyaml": "yaml",
+    "scikit-learn": "sklearn",
+}
+TOOLS = {"ipykernel", "jupyterlab", "nbval", "papermill"}  # used without an import
+DEV_TOOLS = {"nbstripout", "pre-commit", "pytest-xdist", "ruff"}
+LOCK = (ROOT / "requirements.lock").read_text()
+MACHINE = re.compile(r"(^|[^\w/.])/(work|tmp|root|home|opt|usr)/\w")
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {re.match(r"[\w-]+", r)[0].lower().replace("_", "-") for r in requirements}
+
+
+def tracked(*patterns: str) -> list[Path]:
+    if not (ROOT / ".git").exists():
+        pytest.skip("no git checkout: what is tracked is not known")
+    command = ["git", "-C", str(ROOT), "ls-files", "-z", "--", *patterns]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    paths = [ROOT / name for name in done.stdout.split("\0") if name]
+    return [path for path in paths if path.is_file()]
+
+
+def modules_imported(*folders: str) -> set[str]:
+    found = set()
+    for path in (path for name in folders for path in (ROOT / name).rglob("*")):
+        if path.suffix == ".py":
+            sources = [path.read_text()]
+        elif path.suffix == ".ipynb":
+            cells = json.loads(path.read_text())["cells"]
+            code = [cell for cell in cells if cell["cell_type"] == "code"]
+            sources = ["".join(cell["source"]) for cell in code]
+        else:
+            continue
+        for node in (node for s in sources for node in ast.walk(ast.parse(s))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found.add(str(node.module).partition(".")[0])
+    return found - sys.stdlib_module_names
+
+
+DEPENDENCIES = names(PROJECT["dependencies"])
+DEV = names(PROJECT["optional-dependencies"]["dev"])
+
+
+def module_of(name: str) -> str:
+    return MODULE_OF.get(name, name.replace("-", "_"))
+
+
+def test_every_dependency_is_used_and_every_import_is_listed():
+    used = modules_imported("reidlib", "notebooks") - {"reidlib"}
+    listed = {module_of(name) for name in DEPENDENCIES}
+    assert used - listed == set(), "imported but not listed"
+    assert listed - used - TOOLS == set(), "listed but not imported"
+
+
+def test_what_only_tests_use_is_in_the_dev_extra():
+    local = {path.stem for path in (ROOT / "tests").glob("*.py")} | {"reidlib"}
+    used = modules_imported("tests") - local
+    listed = {module_of(name) for name in DEPENDENCIES | DEV}
+    assert used - listed == set()
+    assert {module_of(name) for name in DEV - DEV_TOOLS} - used == set()
+
+
+def test_the_lock_holds_every_dependency_and_no_address():
+    locked = {re.match(r"[\w.-]+", line)[0] for line in LOCK.splitlines()}
+    assert locked >= DEPENDENCIES | DEV
+    assert all("==" in line for line in LOCK.splitlines())
+    assert not re.search(r"://|@|--|\bfile:", LOCK)
+
+
+def test_the_environment_names_what_pyproject_lists():
+    text = (ROOT / "environment.yml").read_text()
+    environment = yaml.safe_load(text)
+    python, *_, pip = environment["dependencies"]
+    assert pip == {"pip": ["-r requirements.lock", "-e ."]}
+    assert PROJECT["requires-python"] == f">={python.partition('=')[2]}"
+    listed = text.partition("brings:")[2].partition("\nname:")[0].replace("#", "")
+    assert names([part.strip() for part in listed.split(",")]) == DEPENDENCIES
+
+
+def targets() -> set[str]:
+    makefile = (ROOT / "Makefile").read_text()
+    return set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", ".ci/run"])
+def test_documents_call_targets_that_exist(document):
+    text = (ROOT / document).read_text()
+    called = set(re.findall(r"(?:^|`)\s*make ([a-z]+)", text, re.MULTILINE))
+    assert called and called <= targets()
+
+
+def test_the_makefile_has_its_names_and_the_gate_calls_test():
+    wanted = {"demo", "test", "lab", "check", "results", "bench"}
+    assert targets() >= wanted
+    commands = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert [line for line in commands if "make" in line.split()] == ["make test"]
+    assert (ROOT / ".ci" / "run").stat().st_mode & 0o111, "it can be executed"
+
+
+@pytest.mark.parametrize(
+    "document", sorted(ROOT.glob("*.md")), ids=lambda path: path.name
+)
+def test_links_in_documents_lead_somewhere(document):
+    for link in re.findall(r"\]\(([^)#\s]+)", document.read_text()):
+        assert "://" not in link, f"{link}: relative links only"
+        assert (ROOT / link).exists(), f"{link} is not there"
+
+
+def test_no_tracked_file_knows_a_machine():
+    texts = tracked(":!*.npz", ":!*.png", ":!*.safetensors", ":!.ci", ":!tests")
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in texts
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if MACHINE.search(line)
+    ]
+    assert not found
+    assert MACHINE.search('"/home/someone/data"')
+    assert not MACHINE.search("../data and a/tmp/b and https://host/home/x")
+
+
+def test_tracked_files_are_small():
+    budget = {".safetensors": 8 << 20}
+    large = [
+        str(path.relative_to(ROOT))
+        for path in tracked()
+        if path.stat().st_size > budget.get(path.suffix, 1 << 20)
+    ]
+    assert not large
+
+
+def test_the_citation_names_the_four_papers():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    assert len(citation["references"]) == 4
+    for reference in citation["references"]:
+        assert reference["title"] and reference["authors"]
+        assert "doi" not in reference, "none was printed in the texts"

@@ -1,0 +1,244 @@
+"""Each figure shows what it was given: frames, order, data."""
+
+import io
+from typing import NamedTuple
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from PIL import Image
+
+from reidlib import plots
+from reidlib.plots.style import BLACK, MATCH, WRONG, styled
+
+
+class Sample(NamedTuple):
+    path: object
+    pid: int
+    camid: int
+
+
+@pytest.fixture
+def samples(tmp_path):
+    """Six pictures of one colour each, 16 x 8, as files with a pid and a camera."""
+    chosen = []
+    for place in range(6):
+        path = tmp_path / f"{place}.png"
+        Image.new("RGB", (8, 16), (40 * place, 0, 0)).save(path)
+        chosen.append(Sample(path, pid=place % 3, camid=place))
+    return chosen
+
+
+@pytest.fixture(autouse=True)
+def no_state_is_left():
+    before = dict(mpl.rcParams)
+    yield
+    assert plt.get_fignums() == []
+    assert dict(mpl.rcParams) == before
+
+
+def shown(figure: Figure):
+    return [ax for ax in figure.axes if ax.get_visible()]
+
+
+def titles(figure: Figure):
+    return [ax.get_title(loc="left") for ax in shown(figure)]
+
+
+def shade(ax):
+    """The red of a one-coloured picture, 0 to 255."""
+    return round(255 * float(np.asarray(ax.images[0].get_array())[0, 0, 0]))
+
+
+def png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer)
+    return buffer.getvalue()
+
+
+def test_history_curves_draw_each_column_where_it_has_values():
+    history = pd.DataFrame(
+        {
+            "epoch": [1, 2, 3, 4],
+            "camera": [1.8, 0.9, 0.3, 0.1],
+            "identity": [5.0, 3.0, 2.0, 1.0],
+            "mean_ap": [np.nan, 0.4, np.nan, 0.6],
+        }
+    )
+    figure = plots.history_curves(history, ["camera", "identity"], "mean_ap")
+    losses, scores = figure.axes
+    assert [line.get_label() for line in losses.lines] == ["camera", "identity"]
+    np.testing.assert_allclose(losses.lines[0].get_ydata(), history["camera"])
+    np.testing.assert_array_equal(scores.lines[0].get_xdata(), [2, 4])
+    np.testing.assert_allclose(scores.lines[0].get_ydata(), [0.4, 0.6])
+    assert scores.lines[0].get_marker() == "o"
+    assert losses.get_legend() is not None
+    assert scores.get_ylabel() == "mean_ap"
+    assert png(figure)
+
+
+def test_history_curves_take_the_index_and_labels():
+    history = pd.DataFrame({"camera": [2.0, 1.0]}, index=[10, 20])
+    figure = plots.history_curves(history, "camera", ylabels=("camera loss",))
+    np.testing.assert_array_equal(figure.axes[0].lines[0].get_xdata(), [10, 20])
+    assert figure.axes[0].get_ylabel() == "camera loss"
+
+
+def test_history_curves_name_a_missing_column():
+    history = pd.DataFrame({"camera": [1.0]})
+    with pytest.raises(ValueError, match=r"no columns \['loss'\] among \['camera'\]"):
+        plots.history_curves(history, ["camera", "loss"])
+    with pytest.raises(ValueError, match="among"):
+        plots.history_curves(history)
+
+
+def test_cmc_curves_rises_in_percent_up_to_max_rank():
+    curves = {"ours": torch.linspace(0.5, 1, 50), "theirs": torch.linspace(0.2, 1, 50)}
+    (ax,) = plots.cmc_curves(curves, max_rank=10).axes
+    assert [line.get_label() for line in ax.lines] == ["ours", "theirs"]
+    ranks, shares = ax.lines[0].get_data()
+    assert list(ranks) == list(range(1, 11))
+    np.testing.assert_allclose(shares, 100 * curves["ours"][:10], rtol=1e-6)
+
+
+def test_area_of_the_staircase_is_the_average_precision():
+    (ax,) = plots.precision_staircase(torch.tensor([0, 1, 1, 0, 1])).axes
+    steps = ax.patches
+    area = sum(step.get_width() * step.get_height() for step in steps)
+    assert area == pytest.approx((1 / 2 + 2 / 3 + 3 / 5) / 3)
+    assert [text.get_text() for text in ax.texts] == ["1 / 2", "2 / 3", "3 / 5"]
+    assert steps[0].get_x() == pytest.approx(0)
+    assert steps[-1].get_x() + steps[-1].get_width() == pytest.approx(1)
+    assert f"{area:.4f}" in ax.get_title(loc="left")
+
+
+def test_paired_dots_show_runs_and_differences():
+    scores = {"plaza": ([0.7, 0.72], [0.8, 0.76]), "station": ([0.4, 0.4], [0.4, 0.3])}
+    figure = plots.paired_dots(scores, ("ResNet", "FA-Net"), ylabel="rank-1")
+    left, right = figure.axes
+    joined = [line.get_ydata() for line in left.lines if line.get_color() == "0.8"]
+    np.testing.assert_allclose(joined, [[70, 80], [72, 76], [40, 40], [40, 30]])
+    gains = [line.get_ydata() for line in right.lines if line.get_marker() == "D"]
+    np.testing.assert_allclose(gains, [[10, 4], [0, -10]])
+    assert [text.get_text() for text in right.texts] == ["+7.0", "-5.0"]
+    names = [text.get_text() for text in left.get_legend().get_texts()]
+    assert names == ["ResNet", "FA-Net"]
+    assert [label.get_text() for label in left.get_xticklabels()] == list(scores)
+    assert png(figure)
+
+
+def test_paired_dots_need_pairs():
+    with pytest.raises(ValueError, match="plaza: the runs are not paired"):
+        plots.paired_dots({"plaza": ([0.1], [0.2, 0.3])}, ("a", "b"))
+
+
+def test_image_grid_shows_every_picture_once_in_order(samples):
+    figure = plots.image_grid(samples, columns=4)
+    assert len(figure.axes) == 8
+    assert [shade(ax) for ax in shown(figure)] == [0, 40, 80, 120, 160, 200]
+    assert titles(figure)[4] == "1 · cam 4"
+    assert titles(plots.image_grid(samples[:2], ["a", "b"])) == ["a", "b"]
+    assert png(figure)
+
+
+def test_image_grid_takes_tensors_arrays_and_undoes_a_normalisation():
+    tensor = torch.stack([torch.full((4, 2), red) for red in (-1.0, 0.0, 1.0)])
+    picture = plots.image_grid([tensor], normalisation=(0.5, [0.5, 0.5, 0.5])).axes[0]
+    np.testing.assert_allclose(picture.images[0].get_array()[0, 0], [0, 0.5, 1])
+    gray = plots.image_grid([np.full((4, 2), 51, np.uint8)]).axes[0]
+    np.testing.assert_allclose(gray.images[0].get_array()[3, 1], [0.2, 0.2, 0.2])
+    half = plots.image_grid([torch.full((3, 4, 2), 0.5, dtype=torch.bfloat16)])
+    assert shade(half.axes[0]) == 128
+    with pytest.raises(ValueError, match="spans -1 to 1, not 0 to 1"):
+        plots.image_grid([tensor])
+    with pytest.raises(ValueError, match="no pictures"):
+        plots.image_grid([])
+
+
+def test_ranked_lists_frames_matches_and_leaves_out_the_ignored(samples):
+    order = torch.tensor([[3, 1, 0, 2], [2, 3, 1, 0]])
+    hits = torch.tensor([[False, True, False, False], [True, False, False, False]])
+    ranking = (order, hits, torch.tensor([3, 1]))
+    figure = plots.ranked_lists(samples[4:], samples[:4], ranking, count=6)
+    axes = shown(figure)
+    assert [shade(ax) for ax in axes] == [160, 120, 40, 0, 200, 80]
+    frames = [to_hex(ax.spines["left"].get_edgecolor()).upper() for ax in axes]
+    expected = [BLACK, WRONG, MATCH, WRONG]
+    assert frames == expected + [BLACK, MATCH]
+    assert titles(figure)[:3] == [
+        "query\n1 · cam 4",
+        "1 ✗\n0 · cam 3",
+        "2 ✓\n1 · cam 1",
+    ]
+    assert png(figure)
+
+
+def test_ranked_lists_takes_captions(samples):
+    ranking = (torch.tensor([[0, 1]]), torch.tensor([[True, False]]), torch.tensor([2]))
+    captions = {"query_captions": ["east"], "gallery_captions": ["north", "west"]}
+    figure = plots.ranked_lists(samples[:1], samples[1:3], ranking, count=1, **captions)
+    assert titles(figure) == ["query\neast", "1 ✓\nnorth"]
+
+
+def test_mask_overlays_lay_each_map_over_its_picture(samples):
+    strength = torch.rand(2, 4, 2, requires_grad=True) * 7
+    maps = {"|F|": strength, "Z": torch.rand(2, 16, 8).bfloat16()}
+    figure = plots.mask_overlays(samples[:2], maps, in_unit_range=("Z",))
+    assert titles(figure) == ["image", "|F|", "Z", "", "", ""]
+    plain, first, soft = figure.axes[3:]
+    assert [len(ax.images) for ax in (plain, first, soft)] == [1, 2, 2]
+    np.testing.assert_allclose(first.images[1].get_array(), strength[1].detach())
+    assert first.images[1].get_clim() == (0, pytest.approx(strength[1].max().item()))
+    assert soft.images[1].get_clim() == (0, 1)
+    assert first.images[1].get_extent() == first.images[0].get_extent()
+    assert png(figure)
+
+
+def test_mask_overlays_need_one_map_per_picture(samples):
+    with pytest.raises(ValueError, match=r"Z: \(2, h, w\) is wanted, got \(3, 4, 2\)"):
+        plots.mask_overlays(samples[:2], {"Z": torch.rand(3, 4, 2)})
+
+
+def test_a_map_of_zeros_is_drawn(samples):
+    assert png(plots.mask_overlays(samples[:1], {"Z": torch.zeros(1, 4, 2)}))
+
+
+def test_label_overlays_colour_each_label_and_leave_the_unnamed_bare(samples):
+    labels = torch.tensor([[[0, 1], [2, -1]]])
+    figure = plots.label_overlays(samples[:1], {"true": labels}, ["sky", "head"])
+    assert titles(figure) == ["image", "true"]
+    layer = figure.axes[1].images[1]
+    shown = np.ma.masked_array([[0, 1], [2, -1]], [[False, False], [True, True]])
+    assert np.ma.allequal(layer.get_array(), shown)
+    assert (layer.get_array().mask == shown.mask).all()
+    colors = [to_hex(layer.cmap(layer.norm(label))) for label in (0, 1)]
+    patches = figure.legends[0].get_patches()
+    assert [to_hex(patch.get_facecolor()) for patch in patches] == colors
+    assert colors[0] != colors[1]
+    assert png(figure)
+
+
+def test_tiles_make_room_for_long_captions(samples):
+    short = plots.image_grid(samples, ["a"] * 6)
+    long = plots.image_grid(samples, ["a long caption\nof two lines"] * 6)
+    assert long.get_figwidth() > short.get_figwidth()
+    assert long.get_figheight() > short.get_figheight()
+    renderer = FigureCanvasAgg(long).get_renderer()
+    boxes = [ax.get_tightbbox(renderer) for ax in long.axes]
+    for left, right in zip(boxes, boxes[1:], strict=False):
+        assert left.x1 <= right.x0
+    assert boxes[0].y1 <= long.bbox.y1
+
+
+def test_our_style_keeps_what_a_notebook_sets_while_we_draw():
+    with mpl.rc_context():
+        mpl.rcParams["interactive"] = False
+        with styled:
+            mpl.rcParams["interactive"] = True  # as its backend does at a first figure
+        assert mpl.rcParams["interactive"]

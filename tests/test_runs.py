@@ -1,0 +1,197 @@
+"""Run folders: names, the record, what marks completion, what is never recorded."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reidlib import runs
+
+PARAMETERS = {
+    "benchmark": "plaza",
+    "seed": 3,
+    "epochs": 2,
+    "learning_rate": 5.0e-6,
+    "milestones": [1, 2],
+    "data_root": "../data",
+    "run_dir": "",
+}
+HISTORY = pd.DataFrame({"epoch": [1, 2], "loss": [0.1 + 0.2, 1 / 3]})
+
+
+def scores(mean_ap=0.5, ranks=50):
+    cmc = np.linspace(mean_ap, 1, ranks)
+    return SimpleNamespace(mean_ap=mean_ap, cmc=cmc, num_valid=7, num_skipped=1)
+
+
+def save(folder, mean_ap=0.5, parameters=PARAMETERS, **options):
+    return runs.save_run(
+        str(folder),
+        paper="toy",
+        parameters=parameters,
+        scores={"plaza": scores(mean_ap), "station": scores(0.25)},
+        history=HISTORY,
+        seconds=1.26,
+        **options,
+    )
+
+
+def test_a_run_has_its_folder(tmp_path):
+    names = {"benchmark": "plaza", "paper": "fanet", "variant": "full", "seed": 2}
+    assert runs.run_folder(tmp_path, **names) == tmp_path / "plaza/fanet/full-s2"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        ({}, "full"),
+        ({"epochs": 1}, "full+epochs=1"),
+        ({"seed": 1, "flip": True}, "full+flip=true+seed=1"),
+        ({"milestones": [40, 80]}, "full+milestones=40,80"),
+        ({"learning_rate": 5e-6}, "full+learning_rate=5e-06"),
+        ({"pretrained": "/somewhere/of mine/w.pt"}, "full+pretrained=w.pt"),
+        ({"pretrained": "a b&c"}, "full+pretrained=a_b_c"),
+        ({"outputs": "/somewhere/else"}, "full"),
+    ],
+)
+def test_overrides_become_part_of_the_name(overrides, name):
+    assert runs.variant_name("full", overrides) == name
+
+
+@given(st.dictionaries(st.sampled_from("abcdefgh"), st.text() | st.integers()))
+def test_a_name_is_always_one_short_folder(overrides):
+    name = runs.variant_name("full", overrides)
+    assert name.startswith("full")
+    assert "/" not in name and "\0" not in name
+    assert len(f"{name}-s0".encode()) < 4 * runs.LONGEST_NAME
+
+
+def test_many_overrides_give_a_short_name_of_their_own():
+    first, second = ({f"name_{i}": i + k for i in range(40)} for k in (0, 1))
+    assert runs.variant_name("full", first) != runs.variant_name("full", second)
+    assert len(runs.variant_name("full", first)) < runs.LONGEST_NAME
+
+
+def test_the_record_is_written_last_and_read_back_exactly(tmp_path, monkeypatch):
+    folder = tmp_path / "plaza" / "toy" / "full-s3"
+    written = []
+    monkeypatch.setattr(
+        runs, "write_text", lambda path, text: written.append((path.name, text))
+    )
+    record = save(folder, 1 / 3)
+    assert [name for name, _ in written][-1] == "metrics.json"
+    assert not runs.is_complete(folder)
+    monkeypatch.undo()
+    assert save(folder, 1 / 3)["scores"] == record["scores"]
+    assert runs.is_complete(folder)
+    assert runs.read_metrics(folder)["scores"]["plaza"]["mAP"] == 1 / 3
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "history.csv",
+        "metrics.json",
+        "params.yaml",
+    ]
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "history.csv"), HISTORY)
+    text = (folder / "metrics.json").read_text()
+    assert text == json.dumps(json.loads(text), indent=2, sort_keys=True) + "\n"
+
+
+def test_the_record_says_what_was_run(tmp_path):
+    record = save(tmp_path / "no-tem-s3", measures={"mask_iou": 0.4})
+    assert (record["paper"], record["benchmark"], record["seed"]) == ("toy", "plaza", 3)
+    assert record["variant"] == "no-tem"
+    assert record["drawn"] is True
+    assert record["measures"] == {"mask_iou": 0.4}
+    assert record["scores"]["plaza"] == {
+        "mAP": 0.5,
+        "rank1": 0.5,
+        "rank5": pytest.approx(0.5 + 0.5 * 4 / 49),
+        "rank10": pytest.approx(0.5 + 0.5 * 9 / 49),
+        "rank20": pytest.approx(0.5 + 0.5 * 19 / 49),
+        "num_valid": 7,
+        "num_skipped": 1,
+    }
+    assert record["seconds"] == 1.3
+    assert record["versions"].keys() >= {"python", "torch", "open_clip_torch"}
+    assert record["peak_memory_mib"]["host"] > 10
+    assert set(record["hardware"]) == {"system", "processor", "cores", "accelerator"}
+
+
+def test_a_gallery_smaller_than_the_rank_scores_its_last_rank(tmp_path):
+    options = {"paper": "toy", "parameters": PARAMETERS, "history": HISTORY}
+    few = {"plaza": scores(0.5, ranks=3)}
+    record = runs.save_run("", scores=few, seconds=0.0, **options)
+    assert record["scores"]["plaza"]["rank20"] == 1.0
+
+
+def test_places_of_a_machine_are_not_recorded(tmp_path):
+    places = dict.fromkeys(runs.PLACES, "/secret/place")
+    save(tmp_path / "full-s3", parameters=PARAMETERS | places)
+    for path in tmp_path.rglob("*.*"):
+        assert "secret" not in path.read_text()
+        assert str(tmp_path) not in path.read_text()
+
+
+def test_without_a_folder_nothing_is_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert save("")["variant"] == "full"
+    assert not list(tmp_path.iterdir())
+
+
+def test_numbers_that_are_not_finite_are_refused_by_name(tmp_path):
+    with pytest.raises(ValueError, match=r"scores\.plaza\.mAP is nan"):
+        save(tmp_path / "full-s3", float("nan"))
+    with pytest.raises(ValueError, match=r"measures\.mask_iou is inf"):
+        save(tmp_path / "full-s3", measures={"mask_iou": float("inf")})
+    assert not runs.is_complete(tmp_path / "full-s3")
+
+
+def test_folders_are_compared_by_parameters_not_by_place(tmp_path):
+    assert runs.differing(tmp_path, PARAMETERS) == {}
+    runs.write_parameters(tmp_path, PARAMETERS)
+    moved = PARAMETERS | {"data_root": "elsewhere", "run_dir": "elsewhere"}
+    assert runs.differing(tmp_path, moved) == {}
+    other = PARAMETERS | {"epochs": 3, "milestones": [1]}
+    expected = {"epochs": (2, 3), "milestones": ([1, 2], [1])}
+    assert runs.differing(tmp_path, other) == expected
+    assert runs.differing(tmp_path, {"epochs": 2})["seed"] == (3, None)
+
+
+def test_runs_are_collected_one_row_per_scored_benchmark(tmp_path):
+    assert runs.collect(tmp_path).query("paper == 'toy' and seed == 0").empty
+    for seed, mean_ap in [(1, 0.6), (0, 0.4)]:
+        save(tmp_path / f"plaza/toy/full-s{seed}", mean_ap, PARAMETERS | {"seed": seed})
+    (tmp_path / "plaza/toy/broken-s0").mkdir()
+    rows = runs.collect(tmp_path)
+    assert rows[["seed", "tested_on", "mAP"]].values.tolist() == [
+        [0, "plaza", 0.4],
+        [0, "station", 0.25],
+        [1, "plaza", 0.6],
+        [1, "station", 0.25],
+    ]
+    assert rows["folder"].tolist()[0] == "plaza/toy/full-s0"
+    table = runs.score_table(rows)
+    assert table.loc[0, ["mAP", "rank-1"]].tolist() == [40.0, 40.0]
+    assert (table["pictures"] == "drawn pedestrians").all()
+    real = runs.score_table(rows.assign(drawn=False))
+    assert (real["pictures"] == "photographs").all()
+
+
+def test_a_broken_record_is_named(tmp_path):
+    folder = tmp_path / "plaza/toy/full-s0"
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text('{"paper": ')
+    with pytest.raises(runs.RunError, match=r"full-s0/metrics\.json.*--fresh"):
+        runs.collect(tmp_path)
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "metrics.json"
+    runs.write_text(path, "old")
+    monkeypatch.setattr(type(path), "replace", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        runs.write_text(path, "new")
+    assert path.read_text() == "old"
