@@ -57,8 +57,22 @@ def compare(ours: pd.Series, other: pd.Series) -> Comparison:
     )
 
 
+def pairs(
+    runs: pd.DataFrame, paper: str, benchmark: str, ours: str, other: str
+) -> dict[str, pd.DataFrame]:
+    """mAP of two variants by seed, for each benchmark that both were tested on.
+
+    runs   as runs.collect gives them; returns {tested_on: table}, a row per seed that
+           both variants have and the two variants as columns
+    """
+    chosen = runs[(runs["paper"] == paper) & (runs["benchmark"] == benchmark)]
+    table = chosen.pivot_table("mAP", ["tested_on", "seed"], "variant")
+    table = table.reindex(columns=[other, ours]).dropna()
+    return {name: table.loc[name] for name in table.index.unique(0)}
+
+
 def _spread(values: np.ndarray) -> float:
-    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
 
 
 def _half_width(differences: np.ndarray) -> float:

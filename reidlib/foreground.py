@@ -17,6 +17,7 @@ from reidlib.masks import cell_shares, mask_auc, share_inside, soft_iou
 from reidlib.pedestrians import Part
 from reidlib.transforms import Transform
 
+IN_UNIT_RANGE = {"Z", "1 - Z", "true person"}
 PERSON = [Part.HEAD, Part.UPPER_BODY, Part.LOWER_BODY, Part.FOOT]
 
 
@@ -25,7 +26,7 @@ class Looks(NamedTuple):
 
     paths: tuple[Path, ...]
     maps: dict[str, Tensor]
-    person: Tensor  # (N, h, w) share of each cell that shows the person
+    person: Tensor | None  # (N, h, w) share of each cell on the person; None: unknown
 
 
 def heat_maps(output: Any) -> dict[str, Tensor]:
@@ -50,16 +51,36 @@ def look(
     device: torch.device | str,
     batch_size: int = 64,
 ) -> Looks:
-    """Heat maps of FA-Net on samples whose true masks are known."""
+    """Heat maps of FA-Net on samples, and where the person is if masks are there.
+
+    Drawn pedestrians have masks beside them; photographs mostly do not.
+    """
     parts = []
     with evaluating(model):
         for batch in test_loader(samples, transform, batch_size=batch_size):
             parts.append(heat_maps(model(batch.images.to(device))))
     maps = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    masks = torch.stack([read_mask(sample.path) for sample in samples])  # (N, H, W)
     grid = tuple(maps["|F|"].shape[-2:])
-    person = cell_shares(masks, grid, len(Part))[:, PERSON].sum(dim=1)
-    return Looks(tuple(sample.path for sample in samples), maps, person)
+    paths = tuple(sample.path for sample in samples)
+    return Looks(paths, maps, _person_shares(paths, grid))
+
+
+def _person_shares(paths: Sequence[Path], grid: tuple[int, int]) -> Tensor | None:
+    try:
+        masks = torch.stack([read_mask(path) for path in paths])  # (N, H, W)
+    except FileNotFoundError:
+        return None
+    return cell_shares(masks, grid, len(Part))[:, PERSON].sum(dim=1)
+
+
+def some(looks: Looks, count: int) -> tuple[list[Path], dict[str, Tensor]]:
+    """Paths and maps of `count` images spread over all; the true person comes last."""
+    chosen = torch.linspace(
+        0, len(looks.paths) - 1, min(count, len(looks.paths))
+    ).long()
+    known = {} if looks.person is None else {"true person": looks.person}
+    maps = {name: values[chosen] for name, values in {**looks.maps, **known}.items()}
+    return [looks.paths[i] for i in chosen], maps
 
 
 def quality(looks: Looks) -> pd.Series:
@@ -70,8 +91,11 @@ def quality(looks: Looks) -> pd.Series:
     |F| on person    share of the foreground map's energy on the person, before and
                      after gating by Z; `person's area` is what a uniform map scores
     |B| off person   share of the background map's energy off the person
+    Empty where nobody knows where the person is.
     """
     maps, person = looks.maps, looks.person
+    if person is None:
+        return pd.Series(dtype=float)
     found = {
         "person's area": person.mean(),
         "|F| on person": share_inside(maps["|F|"], person).nanmean(),

@@ -15,7 +15,7 @@ import re
 import resource
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,7 @@ CODE = ("reidlib", "notebooks", "params", "pyproject.toml", "requirements.lock")
 PACKAGES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pandas")
 PACKAGES += ("pillow", "scipy", "papermill")
 LONGEST_NAME = 120
+PICTURES = {True: "drawn pedestrians", False: "photographs"}
 
 
 class RunError(RuntimeError):
@@ -121,12 +122,16 @@ def save_run(
     history: pd.DataFrame,
     seconds: float,
     measures: Mapping[str, float] | None = None,
+    started: Mapping[str, Any] | None = None,
+    write: bool = True,
 ) -> dict[str, Any]:
     """Return the record of a run, and write it to `run_dir` unless that is "".
 
     scores     per evaluated benchmark, or what a row is called ("plaza re-ranked")
     measures   other numbers by name, e.g. the mask's overlap with the person
     seconds    wall time of training
+    started    the environment when the run began, now by default: a commit made while
+               it ran is not what ran
     Raises ValueError for a number that is not finite.
     """
     benchmark = parameters["benchmark"]
@@ -142,10 +147,10 @@ def save_run(
         "parameters": recorded(parameters),
         "seconds": round(seconds, 1),
         "peak_memory_mib": peak_memory(),
-        **environment(),
+        **(environment() if started is None else started),
     }
     _refuse_nonfinite(record)
-    if run_dir:
+    if run_dir and write:
         folder = Path(run_dir)
         folder.mkdir(parents=True, exist_ok=True)
         write_parameters(folder, parameters)
@@ -229,16 +234,20 @@ def read_metrics(folder: Path) -> dict[str, Any]:
         raise RunError(f"{path}: no valid JSON ({error}); {remedy}") from None
 
 
-def collect(outputs: Path) -> pd.DataFrame:
+def collect(outputs: Path, and_this: Mapping[str, Any] | None = None) -> pd.DataFrame:
     """Gather every finished run under `outputs`, one row per run and scored benchmark.
 
-    Scores are shares in [0, 1]; `folder` is relative to `outputs`.
+    Scores are shares in [0, 1]; `folder` is relative to `outputs`. `and_this` is the
+    record of a run that is about to finish; it replaces an earlier one of its own.
     """
     rows = []
     for path in sorted(outputs.glob("*/*/*/metrics.json")):
         folder = path.parent.relative_to(outputs).as_posix()
         rows += rows_of(read_metrics(path.parent), folder)
-    return pd.DataFrame(rows, columns=COLUMNS)
+    if and_this is not None:
+        rows += rows_of(and_this)
+    own = ["paper", "benchmark", "variant", "seed", "tested_on"]
+    return pd.DataFrame(rows, columns=COLUMNS).drop_duplicates(own, keep="last")
 
 
 def rows_of(record: Mapping[str, Any], folder: str = "") -> list[dict[str, Any]]:
@@ -252,11 +261,24 @@ def rows_of(record: Mapping[str, Any], folder: str = "") -> list[dict[str, Any]]
 
 def score_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Make rows of `collect` or `rows_of` readable: percent, and which pictures."""
-    pictures = {True: "drawn pedestrians", False: "photographs"}
     table = rows[["paper", "variant", "seed"]].copy()
     table["trained on"] = rows["benchmark"]
     table["tested on"] = rows["tested_on"]
-    table["pictures"] = rows["drawn"].map(pictures)
+    table["pictures"] = rows["drawn"].map(PICTURES)
     for name in ("mAP", "rank1", "rank5", "rank10"):
         table[name.replace("rank", "rank-")] = (100 * rows[name]).round(1)
     return table
+
+
+def percent_table(scores: Mapping[str, "Scores"]) -> pd.DataFrame:
+    """Scores by benchmark in percent, labelled with what the pictures show."""
+    table = pd.DataFrame({name: _summary(score) for name, score in scores.items()}).T
+    shares = [name for name in table if not name.startswith("num_")]
+    percent = (100 * table[shares]).round(1).rename(columns=lambda n: f"{n} (%)")
+    return labelled(percent, [name.removesuffix(" re-ranked") for name in scores])
+
+
+def labelled(table: pd.DataFrame, benchmarks: Iterable[str]) -> pd.DataFrame:
+    """Write into a table's corner which pictures its benchmarks show."""
+    kinds = {PICTURES[name in RECIPES] for name in benchmarks}
+    return table.rename_axis(columns=" and ".join(sorted(kinds)))

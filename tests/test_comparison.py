@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
-from reidlib.comparison import compare, sentence, verdict
+from reidlib.comparison import compare, pairs, sentence, verdict
 
 SCORES = st.floats(0, 1).map(lambda score: round(score, 4))
 
@@ -50,7 +50,7 @@ def test_seeds_are_paired_by_name_and_lone_ones_rest():
 def test_one_seed_says_nothing_of_the_spread():
     found = compare(series(0.9), series(0.1))
     assert (found.low, found.high) == (-math.inf, math.inf)
-    assert found.ours_spread == 0.0
+    assert np.isnan(found.ours_spread)
     assert verdict(found) == "inconclusive"
     names = {"ours": "A", "other": "B", "metric": "mAP", "tested_on": "plaza"}
     assert "80.0 points of mAP above B over a single seed" in sentence(found, **names)
@@ -100,3 +100,19 @@ def test_the_sentence_tells_both_ways(found, said):
 def test_the_sentence_says_which_pictures():
     names = {"ours": "A", "other": "B", "metric": "rank-1", "tested_on": "market1501"}
     assert "drawn" not in sentence(WINS, **names, pictures="photographs")
+
+
+def test_pairs_are_the_seeds_that_both_variants_have():
+    head = {"paper": "fanet", "benchmark": "plaza", "tested_on": "station"}
+    runs = pd.DataFrame(
+        [
+            {**head, "variant": "full", "seed": 0, "mAP": 0.5},
+            {**head, "variant": "full", "seed": 1, "mAP": 0.6},
+            {**head, "variant": "baseline", "seed": 1, "mAP": 0.4},
+            {**head, "variant": "baseline", "seed": 1, "mAP": 0.1, "paper": "other"},
+        ]
+    )
+    found = pairs(runs, "fanet", "plaza", "full", "baseline")
+    assert set(found) == {"station"}
+    assert found["station"].to_dict("list") == {"baseline": [0.4], "full": [0.6]}
+    assert pairs(runs[:2], "fanet", "plaza", "full", "baseline") == {}

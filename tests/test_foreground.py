@@ -9,7 +9,7 @@ import torch
 from small_fanet import tiny
 
 from reidlib.data import Sample
-from reidlib.foreground import Looks, heat_maps, look, measures, quality
+from reidlib.foreground import Looks, heat_maps, look, measures, quality, some
 from reidlib.pedestrians import Part, Shot, draw
 from reidlib.transforms import test_transform as plain_transform
 
@@ -72,6 +72,25 @@ def test_looking_at_drawn_people_finds_their_true_cells(tmp_path):
     share = sum((drawn == part).float().mean() for part in parts)
     assert found.person[2].mean().item() == pytest.approx(share.item(), abs=1e-5)
     assert model.training
+
+
+def test_photographs_without_masks_are_looked_at_and_not_scored(tmp_path):
+    path = tmp_path / "0001_c1s1_000000_00.jpg"
+    draw(Shot("plaza", "query", 301, 0, 0)).image.save(path)
+    transform = plain_transform(64, 32, normalisation="imagenet")
+    found = look(tiny(), [Sample(path, 1, 0)], transform, device="cpu")
+    assert found.person is None
+    assert quality(found).empty
+    assert "true person" not in some(found, 6)[1]
+
+
+def test_some_images_are_spread_over_all_and_end_with_the_true_person():
+    maps = {"|F|": torch.arange(9.0).view(9, 1, 1)}
+    found = Looks(tuple(map(Path, "abcdefghi")), maps, torch.zeros(9, 1, 1))
+    paths, chosen = some(found, 3)
+    assert list(map(str, paths)) == ["a", "e", "i"]
+    assert chosen["|F|"].flatten().tolist() == [0, 4, 8]
+    assert list(chosen) == ["|F|", "true person"]
 
 
 def test_measures_are_flat_and_named_by_benchmark():

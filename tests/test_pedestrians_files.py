@@ -224,6 +224,18 @@ def test_a_killed_writing_leaves_nothing_at_the_final_name(few, tmp_path):
     assert is_current(few, ensure_benchmark(few, tmp_path / few))
 
 
+def test_a_set_appears_whole_by_being_renamed(few, tmp_path, monkeypatch):
+    write_images, inodes = benchmark._write_images, []
+
+    def watched(recipe, root, *arguments, **options):
+        write_images(recipe, root, *arguments, **options)
+        assert not (tmp_path / few).exists()
+        inodes.append(root.stat().st_ino)
+
+    monkeypatch.setattr(benchmark, "_write_images", watched)
+    assert [write_benchmark(few, tmp_path / few).stat().st_ino] == inodes
+
+
 def test_a_set_that_another_process_finished_first_stays(few, tmp_path, monkeypatch):
     root = tmp_path / few
 

@@ -195,3 +195,30 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         runs.write_text(path, "new")
     assert path.read_text() == "old"
+
+
+def test_a_run_about_to_finish_counts_once(tmp_path):
+    save(tmp_path / "plaza" / "fanet" / "full-s0")
+    again = save(tmp_path / "plaza" / "fanet" / "full-s0", write=False)
+    assert len(runs.collect(tmp_path, and_this=again)) == len(runs.collect(tmp_path))
+    other = {**again, "seed": 7}
+    assert set(runs.collect(tmp_path, and_this=other)["seed"]) == {again["seed"], 7}
+
+
+def test_what_is_only_asked_for_is_not_written(tmp_path):
+    save(tmp_path / "full-s0", write=False)
+    assert not (tmp_path / "full-s0").exists()
+
+
+def test_the_environment_of_the_start_is_recorded(tmp_path):
+    record = save(tmp_path / "full-s0", started={"commit": "abc", "dirty": True})
+    assert (record["commit"], record["dirty"]) == ("abc", True)
+
+
+def test_tables_say_what_their_pictures_show():
+    table = runs.percent_table({"plaza": scores(), "plaza re-ranked": scores()})
+    assert table.columns.name == "drawn pedestrians"
+    assert table.loc["plaza", "mAP (%)"] == 50.0
+    assert runs.labelled(table, ["market1501"]).columns.name == "photographs"
+    both = runs.labelled(table, ["market1501", "plaza"]).columns.name
+    assert both == "drawn pedestrians and photographs"

@@ -62,7 +62,7 @@ class TargetEnhancement(nn.Module):
 
     def forward(self, foreground_map: Tensor) -> Tensor:
         """Return Z (B, 1, H, W) of F (B, C, H, W)."""
-        return self.layers(foreground_map).mean(1, keepdim=True).sigmoid()
+        return self.layers(foreground_map).float().mean(1, keepdim=True).sigmoid()
 
 
 class StripeHead(nn.Module):
