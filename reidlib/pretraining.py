@@ -10,6 +10,7 @@ told their names.
 
 import random
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -113,6 +114,13 @@ class FreshBatches(Sampler[list[int]]):
             yield list(range(start, start + self.batch_size))
 
 
+def collate(tokenizer, items: list[tuple[Tensor, ...]]) -> CaptionedBatch:
+    """Stack items of DrawnPairs, with region words drawn anew for every batch."""
+    images, person, background, regions = map(torch.stack, zip(*items, strict=True))
+    words = tokenizer(region_prompts(random))
+    return CaptionedBatch(images, person, background, words, regions)
+
+
 def pairs_loader(
     tokenizer,
     *,
@@ -123,16 +131,10 @@ def pairs_loader(
     workers: int = 0,
 ) -> DataLoader:
     """Loader of `steps` CaptionedBatches per epoch, drawn while training goes on."""
-
-    def collate(items: list[tuple[Tensor, ...]]) -> CaptionedBatch:
-        images, person, background, regions = map(torch.stack, zip(*items, strict=True))
-        words = tokenizer(region_prompts(random))
-        return CaptionedBatch(images, person, background, words, regions)
-
     return DataLoader(
         DrawnPairs(tokenizer, grid, occlusion),
         batch_sampler=FreshBatches(steps, batch_size),
-        collate_fn=collate,
+        collate_fn=partial(collate, tokenizer),
         num_workers=workers,
     )
 
