@@ -34,6 +34,7 @@ results: .venv/ready  ## the table of all finished runs
 	$(BIN)/reid results
 
 bench: .venv/ready  ## speed and memory, printed
+	$(BIN)/python bench/bench_pedestrians.py
 	$(BIN)/pytest -q -s -m bench tests
 
 .venv/ready: requirements.lock pyproject.toml

@@ -134,8 +134,9 @@ class IdentitySampler(Sampler[list[int]]):
     batch takes a group from each of P random identities, until fewer than P have
     one left. So an image occurs at most once per epoch; what does not fill a group
     or a batch rests until the next. An identity with fewer than K images repeats
-    some. With `spread_cameras`, a group takes its images from as many cameras as
-    the identity has (FA-Net, Sec. IV-B).
+    some. With `spread_cameras`, groups are cut from a list that goes from camera
+    to camera in turn (FA-Net, Sec. IV-B): each takes its images from as many cameras as
+    are left, and where one camera has most images the last groups are its alone.
 
     The draw is a function of (seed, epoch) alone. Raises ValueError when there are
     fewer than P identities.
