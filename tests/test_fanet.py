@@ -240,3 +240,12 @@ def test_every_parameter_gets_a_gradient_and_a_few_steps_learn():
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_the_mask_stays_inside_its_range_in_half_precision():
+    model = tiny().eval()
+    torch.nn.init.constant_(model.enhancement.layers[-1].bias, 8.0)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        mask = model(images()).mask
+    assert mask.dtype == torch.float32
+    assert (mask < 1).all(), "sigmoid(8) rounds to 1 in bfloat16: no gradient is left"
