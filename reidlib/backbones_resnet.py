@@ -4,6 +4,7 @@ FA-Net shares the trunk between its two branches and copies the branch.
 """
 
 from collections import OrderedDict
+from copy import deepcopy
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,8 +61,16 @@ def load_resnet(name: str, *, pretrained: str | Path = "") -> ResNetStages:
     )
 
 
-def save_resnet(trunk: nn.Module, branch: nn.Module, path: Path) -> None:
-    """Write a ResNet's two pieces as one fp16 file, which load_resnet reads back."""
+def save_resnet(
+    trunk: nn.Module, branch: nn.Module, path: Path, *, gain: float = 1.0
+) -> None:
+    """Write a ResNet's two pieces as one fp16 file, which load_resnet reads back.
+
+    gain   factor on the feature map of what is written, > 0. Angles between features
+           stay; behind a batch norm a network may answer at any scale, but a plain
+           softmax on its features learns at a rate that depends on it.
+    """
+    branch = branch if gain == 1 else _amplified(branch, gain)
     state = trunk.state_dict() | branch.state_dict()
     halves = {
         name: (value.half() if value.is_floating_point() else value).contiguous()
@@ -71,6 +80,26 @@ def save_resnet(trunk: nn.Module, branch: nn.Module, path: Path) -> None:
     save_file(halves, partial)
     partial.chmod(0o644)  # safetensors makes files that only their owner reads
     partial.replace(path)
+
+
+def _amplified(branch: nn.Sequential, gain: float) -> nn.Sequential:
+    """A copy that answers `gain` times as much: ReLU passes a positive factor on."""
+    branch = deepcopy(branch)
+    for norm in _last_norms(branch.layer4[-1]):
+        norm.weight.data *= gain
+        norm.bias.data *= gain
+    return branch
+
+
+def _last_norms(block: nn.Module) -> list[nn.BatchNorm2d]:
+    """The norms whose sum a residual block ends with: its path's and its shortcut's.
+
+    Raises ValueError where the shortcut has none, as it then passes its input on.
+    """
+    if block.downsample is None:
+        raise ValueError("gain needs a last block whose shortcut has a batch norm")
+    path = [module for name, module in block.named_children() if name.startswith("bn")]
+    return [path[-1], block.downsample[-1]]
 
 
 def _resnet50() -> nn.Module:

@@ -1,6 +1,7 @@
-"""The command `reid`: run papers, look at data folders, show results.
+"""The command `reid`: run papers and ablations, look at data folders, show results.
 
     reid run fanet --on plaza --seed 1 -p epochs 5
+    reid sweep params/ablations/fanet_components.yaml --on plaza --seeds 0 1 2
     reid data check DIR        reid data tree BENCHMARK
     reid results
 
@@ -9,30 +10,19 @@ that is not there. Nothing is trained before everything asked for has been check
 """
 
 import argparse
-import os
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pandas as pd
 
-from reidlib import execute, params, runs
-from reidlib.schema import ParameterError, notebook_schema, read_value, unknown
+from reidlib import execute, params, runs, sweeps
+from reidlib.plans import Plan, make_plan, refuse_other_parameters
+from reidlib.schema import ParameterError, unknown
 
-OPTIONS = {"benchmark": "--on", "data_root": "--data"}
-OPTIONS |= {"run_dir": "--outputs", "seed": "--seed"}
 INTERRUPTED = 130
-
-
-class Plan(NamedTuple):
-    """A run that was checked and may start."""
-
-    title: str
-    notebook: Path
-    folder: Path
-    parameters: dict[str, Any]
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = runs.ROOT) -> int:
@@ -61,9 +51,11 @@ def _parser(root: Path) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run the notebooks of papers")
     _describe_run(run, root)
+    sweep = commands.add_parser("sweep", help="run an ablation: variants by seeds")
+    _describe_sweep(sweep, root)
     results = commands.add_parser("results", help="the table of all finished runs")
     results.set_defaults(command=show_results)
-    for command in (run, results):
+    for command in (run, sweep, results):
         _add_folder(command, "--outputs", root / "outputs", "of the runs")
     data = commands.add_parser("data", help="look at the folder of a benchmark")
     actions = data.add_subparsers(required=True, metavar="ACTION")
@@ -82,8 +74,31 @@ def _describe_run(run: argparse.ArgumentParser, root: Path) -> None:
     run.add_argument("--on", required=True, metavar="BENCHMARK", help="e.g. plaza")
     run.add_argument("--variant", default=params.FULL, help="a row of an ablation")
     run.add_argument("--seed", type=int, default=0, help="of everything random")
-    run.add_argument("--scale", help="tiny (drawn benchmarks) or full (real ones)")
-    run.add_argument(
+    _add_values(run, root)
+    run.add_argument("--fresh", action="store_true", help="throw an earlier run away")
+    run.add_argument("--html", action="store_true", help="write the run as a page too")
+    run.add_argument("--log", action="store_true", help="show what the cells print")
+
+
+def _describe_sweep(sweep: argparse.ArgumentParser, root: Path) -> None:
+    sweep.set_defaults(command=run_sweep)
+    text = "a file of params/ablations, or its name: fanet_components"
+    sweep.add_argument("ablation", metavar="ABLATION", help=text)
+    several = partial(sweep.add_argument, nargs="+", metavar="NAME")
+    several("--on", required=True, help="benchmarks, e.g. plaza station")
+    several("--variants", default=[], help="rows of the ablation; all if not given")
+    several("--seeds", required=True, type=int, metavar="SEED", help="e.g. 0 1 2")
+    text = (
+        "runs side by side (default 1); they share the cores unless OMP_NUM_THREADS is"
+        " set, and another number of threads changes results in their last bits"
+    )
+    sweep.add_argument("--jobs", type=int, default=1, metavar="N", help=text)
+    _add_values(sweep, root)
+
+
+def _add_values(command: argparse.ArgumentParser, root: Path) -> None:
+    command.add_argument("--scale", help="tiny (drawn benchmarks) or full (real ones)")
+    command.add_argument(
         *("-p", "--parameter"),
         nargs=2,
         action="append",
@@ -91,10 +106,7 @@ def _describe_run(run: argparse.ArgumentParser, root: Path) -> None:
         metavar=("NAME", "VALUE"),
         help="override one parameter; it becomes part of the run's name",
     )
-    _add_folder(run, "--data", root / "data", "that holds the benchmarks' folders")
-    run.add_argument("--fresh", action="store_true", help="throw an earlier run away")
-    run.add_argument("--html", action="store_true", help="write the run as a page too")
-    run.add_argument("--log", action="store_true", help="show what the cells print")
+    _add_folder(command, "--data", root / "data", "that holds the benchmarks' folders")
 
 
 def _add_folder(
@@ -106,9 +118,22 @@ def _add_folder(
 
 def run_papers(args: argparse.Namespace, root: Path) -> int:
     """Run each paper; the others go on when one fails, and the exit code says so."""
-    plans = [make_plan(args, paper, root) for paper in args.papers]
+    plan_of = partial(
+        make_plan,
+        root,
+        benchmark=args.on,
+        seed=args.seed,
+        outputs=args.outputs,
+        data_root=args.data,
+        variant=args.variant,
+        scale=args.scale,
+        overrides=dict(args.parameter),
+    )
+    plans = [plan_of(paper) for paper in args.papers]
     for plan in plans:
-        _make_room(plan, fresh=args.fresh)
+        if args.fresh and (plan.folder / "params.yaml").is_file():
+            shutil.rmtree(plan.folder)
+        refuse_other_parameters(plan)
     done = [plan for plan in plans if _carry_out(plan, args)]
     if done:
         rows = [row for p in done for row in runs.rows_of(runs.read_metrics(p.folder))]
@@ -117,75 +142,6 @@ def run_papers(args: argparse.Namespace, root: Path) -> int:
         files = [execute.NOTEBOOK] + ([execute.PAGE] if args.html else [])
         print(f"{plan.title}: {', '.join(_short(plan.folder / f) for f in files)}")
     return 0 if len(done) == len(plans) else 1
-
-
-def make_plan(args: argparse.Namespace, paper: str, root: Path) -> Plan:
-    """Check what is asked for and merge the parameters; nothing is written."""
-    from reidlib.readers import is_drawn
-
-    usual = "tiny" if is_drawn(args.on) else "full"
-    scale = args.scale or usual
-    _refuse_unknown(root, paper=paper, benchmark=args.on, scale=scale)
-    notebook = root / "notebooks" / f"{paper}.ipynb"
-    schema = notebook_schema(notebook)
-    overrides = _read_overrides(args.parameter, schema)
-    named = overrides if scale == usual else {"scale": scale, **overrides}
-    variant = runs.variant_name(args.variant, named)
-    outputs, data = args.outputs.resolve(), args.data.resolve()
-    folder = runs.run_folder(
-        outputs, benchmark=args.on, paper=paper, variant=variant, seed=args.seed
-    )
-    given = {
-        "benchmark": args.on,
-        "seed": args.seed,
-        "data_root": os.path.relpath(data, notebook.parent),
-        "run_dir": os.path.relpath(folder, notebook.parent),
-    }
-    parameters = params.resolve(
-        schema,
-        root / "params",
-        paper=paper,
-        benchmark=args.on,
-        scale=scale,
-        variant=args.variant,
-        given=given | overrides,
-    )
-    title = f"{paper} on {args.on}, {folder.name}"
-    return Plan(title, notebook, folder, parameters)
-
-
-def _refuse_unknown(root: Path, *, paper: str, benchmark: str, scale: str) -> None:
-    from reidlib.readers import BENCHMARKS
-
-    notebooks = {path.stem for path in (root / "notebooks").glob("*.ipynb")}
-    papers = notebooks & params.owners(root / "params" / "papers")
-    scales = params.owners(root / "params" / "scales")
-    asked = (("paper", paper, papers), ("benchmark", benchmark, BENCHMARKS))
-    for what, name, known in (*asked, ("scale", scale, scales)):
-        if name not in known:
-            raise ParameterError(unknown(what, name, known))
-
-
-def _read_overrides(pairs: Sequence[Sequence[str]], schema: dict) -> dict[str, Any]:
-    for name, _ in pairs:
-        if name in OPTIONS:
-            raise ParameterError(f"{name}: give it by {OPTIONS[name]}, not by -p")
-    return {
-        name: read_value(text, schema[name].kind) if name in schema else text
-        for name, text in pairs
-    }
-
-
-def _make_room(plan: Plan, *, fresh: bool) -> None:
-    if fresh and (plan.folder / "params.yaml").is_file():
-        shutil.rmtree(plan.folder)
-    differences = runs.differing(plan.folder, plan.parameters)
-    if differences:
-        lines = [f"{_short(plan.folder)} holds a run with other parameters:"]
-        for name, (there, wanted) in differences.items():
-            lines.append(f"  {name}: {there!r} there, {wanted!r} wanted")
-        lines.append("--fresh throws it away, --outputs DIR keeps both")
-        raise runs.RunError("\n".join(lines))
 
 
 def _carry_out(plan: Plan, args: argparse.Namespace) -> bool:
@@ -198,11 +154,60 @@ def _carry_out(plan: Plan, args: argparse.Namespace) -> bool:
             execute.execute(plan.notebook, plan.folder, plan.parameters, log=args.log)
         except runs.RunError as error:
             _complain(f"{plan.title} failed (paths are seen from notebooks/)\n{error}")
-            for name in (execute.NOTEBOOK, execute.ERROR_LOG):
-                _complain(f"see {_short(plan.folder / name)}")
+            _point_at_files(plan)
             return False
     if args.html:
         execute.write_page(plan.folder)
+    return True
+
+
+def _point_at_files(plan: Plan) -> None:
+    for name in (execute.NOTEBOOK, execute.ERROR_LOG):
+        if (plan.folder / name).is_file():
+            _complain(f"see {_short(plan.folder / name)}")
+
+
+def run_sweep(args: argparse.Namespace, root: Path) -> int:
+    """Run what is missing of an ablation, then the notebook that shows it."""
+    asked = {
+        "root": root,
+        "ablation": _ablation_name(args.ablation, root),
+        "benchmarks": args.on,
+        "seeds": args.seeds,
+        "variants": args.variants,
+        "outputs": args.outputs,
+        "data_root": args.data,
+    }
+    overrides = dict(args.parameter)
+    plans = sweeps.plan(**asked, scale=args.scale, overrides=overrides)
+    page = sweeps.plan_page(**asked)
+    failures = sweeps.run(plans, args.jobs, partial(print, flush=True))
+    for plan, message in failures:
+        _complain(f"{plan.title} failed: {message}")
+        _point_at_files(plan)
+    if page and (overrides or args.scale):
+        print(f"{page.notebook.name} shows no runs with -p or --scale: not executed")
+        page = None
+    written = page is None or _write_page(page)
+    return 0 if written and not failures else 1
+
+
+def _ablation_name(text: str, root: Path) -> str:
+    given = Path(text)
+    wanted = root / "params" / "ablations" / f"{given.stem}.yaml"
+    if given.is_file() and given.resolve() != wanted.resolve():
+        raise ParameterError(f"{text}: an ablation lives in params/ablations/")
+    return given.stem
+
+
+def _write_page(page: sweeps.Page) -> bool:
+    try:
+        execute.execute_page(*page)
+    except runs.RunError as error:
+        _complain(f"{page.notebook.name} failed: {error}")
+        _complain(f"see {_short(page.output)}")
+        return False
+    print(f"{page.notebook.stem}: {_short(page.output)}")
     return True
 
 

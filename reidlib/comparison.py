@@ -1,7 +1,11 @@
 """What runs over several seeds say about two variants.
 
-Runs with equal seeds are paired: they share the order of identities and batches, so
-their difference varies less than either score.
+Runs with equal seeds are paired, as are the scores of one query in both runs: they
+share batches and pictures, so their difference varies less than either score. Two
+things vary on their own, the training (seeds) and the pictures searched for (queries),
+and a claim has to stand against both.
+
+Shapes     Q queries (rows), S seeds (columns)
 """
 
 from math import sqrt
@@ -12,13 +16,22 @@ import pandas as pd
 from scipy.stats import t as student_t
 
 CONFIDENCE = 0.95
+RESAMPLES = 2000
+
+
+class Interval(NamedTuple):
+    """Where a mean difference lies with 95 % confidence; shares, low <= high."""
+
+    low: float
+    high: float
 
 
 class Comparison(NamedTuple):
     """Scores of two variants over shared seeds, as shares in [0, 1].
 
-    `low` and `high` bound the mean difference (ours - other) with 95 % confidence,
-    Student's t over seeds; they are infinite for a single seed.
+    difference     mean over seeds of ours - other
+    over_seeds     its interval over trainings, Student's t; infinite for one seed
+    over_queries   its interval over people searched for, bootstrap by identity
     """
 
     ours: float
@@ -26,71 +39,83 @@ class Comparison(NamedTuple):
     other: float
     other_spread: float
     difference: float
-    low: float
-    high: float
+    over_seeds: Interval
+    over_queries: Interval
     seeds: int
 
 
-def compare(ours: pd.Series, other: pd.Series) -> Comparison:
-    """Compare two variants' scores (shares), both indexed by seed; lone seeds rest.
+def compare(ours: pd.DataFrame, other: pd.DataFrame) -> Comparison:
+    """Compare what every query scored in runs of two variants.
 
-    Raises ValueError when no seed is shared.
+    ours, other   (Q, S) shares, nan for a query without a match; rows are labelled
+                  (query, pid), columns by seed. Seeds that only one has are left out.
+    Raises ValueError when no seed is shared, or when the queries are not the same.
     """
-    seeds = sorted(set(ours.index) & set(other.index))
+    seeds = sorted(set(ours) & set(other))
     if not seeds:
         raise ValueError(
-            f"no seed has both variants: ours {sorted(ours.index)},"
-            f" other {sorted(other.index)}; run the missing ones"
+            f"no seed has both variants: ours {sorted(ours)}, other {sorted(other)};"
+            " run the missing ones"
         )
-    a, b = (scores.loc[seeds].to_numpy(float) for scores in (ours, other))
-    half = _half_width(a - b)
-    mean = float(np.mean(a - b))
+    if not ours.index.equals(other.index):
+        raise ValueError("the runs were not tested with the same queries")
+    first, second = ours[seeds].mean(), other[seeds].mean()  # (S,) scores of the runs
+    by_query = (ours[seeds] - other[seeds]).mean(axis=1).dropna()
+    differences = (first - second).to_numpy()
     return Comparison(
-        ours=float(a.mean()),
-        ours_spread=_spread(a),
-        other=float(b.mean()),
-        other_spread=_spread(b),
-        difference=mean,
-        low=mean - half,
-        high=mean + half,
+        ours=float(first.mean()),
+        ours_spread=spread(first),
+        other=float(second.mean()),
+        other_spread=spread(second),
+        difference=float(differences.mean()),
+        over_seeds=student_interval(differences),
+        over_queries=bootstrap_interval(by_query, by_query.index.get_level_values(1)),
         seeds=len(seeds),
     )
 
 
-def pairs(
-    runs: pd.DataFrame, paper: str, benchmark: str, ours: str, other: str
-) -> dict[str, pd.DataFrame]:
-    """mAP of two variants by seed, for each benchmark that both were tested on.
-
-    runs   as runs.collect gives them; returns {tested_on: table}, a row per seed that
-           both variants have and the two variants as columns
-    """
-    chosen = runs[(runs["paper"] == paper) & (runs["benchmark"] == benchmark)]
-    table = chosen.pivot_table("mAP", ["tested_on", "seed"], "variant")
-    table = table.reindex(columns=[other, ours]).dropna()
-    return {name: table.loc[name] for name in table.index.unique(0)}
+def spread(values: pd.Series | np.ndarray) -> float:
+    """Standard deviation of a sample, nan for a single value."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
 
 
-def _spread(values: np.ndarray) -> float:
-    return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
-
-
-def _half_width(differences: np.ndarray) -> float:
-    count = len(differences)
+def student_interval(differences: np.ndarray) -> Interval:
+    """Interval of the mean of S differences: mean ± t · spread / sqrt(S)."""
+    count, mean = len(differences), float(np.mean(differences))
     if count < 2:
-        return float("inf")
+        return Interval(-float("inf"), float("inf"))
     quantile = student_t.ppf((1 + CONFIDENCE) / 2, df=count - 1)
-    return float(quantile * _spread(differences) / sqrt(count))
+    half = float(quantile) * spread(differences) / sqrt(count)
+    return Interval(mean - half, mean + half)
+
+
+def bootstrap_interval(differences: pd.Series, pids: pd.Index) -> Interval:
+    """Interval of the mean of Q differences, percentiles over resampled identities.
+
+    Queries of one identity rise and fall together, so identities are drawn, with
+    replacement, each with all its queries. The same 2000 draws every time.
+    """
+    by_pid = differences.groupby(pids).agg(["sum", "count"])
+    sums, counts = by_pid["sum"].to_numpy(), by_pid["count"].to_numpy()
+    generator = np.random.default_rng(0)
+    even = np.full(len(by_pid), 1 / len(by_pid))
+    draws = generator.multinomial(len(by_pid), even, size=RESAMPLES)
+    means = (draws @ sums) / (draws @ counts)
+    tail = 50 * (1 - CONFIDENCE)
+    return Interval(*map(float, np.percentile(means, [tail, 100 - tail])))
 
 
 def verdict(comparison: Comparison) -> str:
     """How a claim that ours is better fares: replicated, contradicted, inconclusive.
 
-    Inconclusive is an interval that holds 0.
+    Replicated are two intervals above 0, contradicted two below; all else, a single
+    seed always, is inconclusive.
     """
-    if comparison.low > 0:
+    intervals = comparison.over_seeds, comparison.over_queries
+    if all(interval.low > 0 for interval in intervals):
         return "replicated"
-    return "contradicted" if comparison.high < 0 else "inconclusive"
+    below = all(interval.high < 0 for interval in intervals)
+    return "contradicted" if below else "inconclusive"
 
 
 def sentence(
@@ -99,21 +124,26 @@ def sentence(
     ours: str,
     other: str,
     metric: str,
-    tested_on: str,
+    where: str,
     pictures: str = "drawn pedestrians",
 ) -> str:
-    """Say in one sentence what the seeds show, whichever way it falls.
+    """Say in one sentence what the runs show, whichever way it falls.
 
-    ours, other, metric, tested_on   names, as the sentence is to use them
-    pictures                         what the tested images are
+    ours, other, metric, where   names, as the sentence is to use them
+    pictures                     what the tested images are
     """
-    points, found = 100 * comparison.difference, verdict(comparison)
-    low, high = 100 * comparison.low, 100 * comparison.high
+    points = 100 * comparison.difference
     side = "above" if points >= 0 else "below"
-    interval = f"{comparison.seeds} seeds (95 % interval {low:+.1f} to {high:+.1f})"
-    could = "could explain" if found == "inconclusive" else "does not explain"
+    if comparison.seeds > 1:
+        seeds = f"{comparison.seeds} seeds ({_words(comparison.over_seeds)})"
+    else:
+        seeds = "a single seed"
     return (
-        f"On {tested_on} ({pictures}), {ours} is {abs(points):.1f} points of {metric}"
-        f" {side} {other} over {interval if comparison.seeds > 1 else 'a single seed'},"
-        f" which the spread between seeds {could}: {found}."
+        f"On {where} ({pictures}), {ours} is {abs(points):.1f} points of {metric}"
+        f" {side} {other} over {seeds} and over queries"
+        f" ({_words(comparison.over_queries)}): {verdict(comparison)}."
     )
+
+
+def _words(interval: Interval) -> str:
+    return f"{100 * interval.low:+.1f} to {100 * interval.high:+.1f}"

@@ -88,21 +88,11 @@ def examples(found: Search, *, successes: int, failures: int) -> Tensor:
 
     Returns indices of queries, fewer than asked for where there are not as many.
     """
-    rank = _first_match(found)
+    rank = found.scores.first_ranks
     hits, misses = (rank == 1).nonzero()[:, 0], (rank > 1).nonzero()[:, 0]
     spread = torch.linspace(0, max(len(hits) - 1, 0), min(successes, len(hits)))
     worst = misses[rank[misses].argsort(descending=True, stable=True)]
     return torch.cat([hits[spread.long()], worst[:failures]])
-
-
-def _first_match(found: Search) -> Tensor:
-    """Rank of each query's first match from 1, 0 without one; (Q,)."""
-    rows = torch.arange(len(found.query.pids)).split(256)
-    ranks = []
-    for chunk in rows:
-        hits = ranking(found, chunk).hits  # (q, G)
-        ranks.append(torch.where(hits.any(dim=1), hits.int().argmax(dim=1) + 1, 0))
-    return torch.cat(ranks).cpu()
 
 
 def ranking(found: Search, queries: Tensor) -> Ranking:

@@ -1,10 +1,16 @@
 """One notebook, executed in a run folder through papermill.
 
 A run is judged by two things together: no cell failed, and metrics.json is there.
+`python -m reidlib.execute` is a run in a process of its own, which `sweeps` starts.
 """
 
+import json
 import logging
 import os
+import signal
+import sys
+import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +21,7 @@ NOTEBOOK, PAGE, ERROR_LOG = "run.ipynb", "run.html", "error.log"
 AUTOSAVE_SECONDS = 30
 START_SECONDS = 300  # a busy machine takes its time to start a kernel
 ERROR_LINES = 40
+OUT_OF_MEMORY = "; most often the memory has run out"
 
 
 def execute(
@@ -30,49 +37,75 @@ def execute(
     write_parameters(folder, parameters)
     try:
         _papermill(notebook, folder / NOTEBOOK, parameters, log)
+        if not is_complete(folder):
+            raise RunError(f"{notebook.name} ended without metrics.json: call save_run")
     except Exception as error:
         (folder / "metrics.json").unlink(missing_ok=True)
-        write_text(folder / ERROR_LOG, f"{error}\n")
+        write_text(folder / ERROR_LOG, f"{str(error).rstrip()}{_remedy(error)}\n")
         raise RunError(_last_lines(error)) from error
     finally:
         _tidy(folder / NOTEBOOK)
-    if not is_complete(folder):
-        raise RunError(f"{notebook.name} ended without metrics.json: call save_run")
+
+
+def execute_page(notebook: Path, output: Path, parameters: Mapping[str, Any]) -> None:
+    """Execute a notebook that is no run: it leaves `output`, and no record.
+
+    Raises RunError with the end of the error; `output` then shows all of it.
+    """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _papermill(notebook, output, parameters, False)
+    except Exception as error:
+        raise RunError(_last_lines(error)) from error
+    finally:
+        _tidy(output)
 
 
 def _papermill(
     notebook: Path, output: Path, parameters: Mapping[str, Any], log: bool
 ) -> None:
     import papermill
-    from traitlets.config import Config
 
     quiet, shown = ("TQDM_DISABLE", "1"), ("TQDM_MININTERVAL", "10")
     os.environ.setdefault(*(shown if log else quiet))  # a bar is an output per refresh
     if log:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
+    with tempfile.TemporaryDirectory(
+        prefix="reid-", ignore_cleanup_errors=True
+    ) as sockets:
+        papermill.execute_notebook(
+            notebook,
+            output,
+            parameters=dict(parameters),
+            kernel_name="python3",
+            cwd=notebook.parent,
+            progress_bar=False,
+            log_output=log,
+            autosave_cell_every=AUTOSAVE_SECONDS,
+            start_timeout=START_SECONDS,
+            config=_kernel_config(sockets),
+            coalesce_streams=True,
+        )
+
+
+def _kernel_config(sockets: str) -> Any:
+    """No ports, and a folder of sockets for each run: parallel runs never clash."""
+    from traitlets.config import Config
+
     config = Config()
-    config.KernelManager.transport = "ipc"  # no ports, so parallel runs never clash
-    papermill.execute_notebook(
-        notebook,
-        output,
-        parameters=dict(parameters),
-        kernel_name="python3",
-        cwd=notebook.parent,
-        progress_bar=False,
-        log_output=log,
-        autosave_cell_every=AUTOSAVE_SECONDS,
-        start_timeout=START_SECONDS,
-        config=config,
-        coalesce_streams=True,
-    )
+    config.KernelManager.transport = "ipc"
+    config.KernelManager.ip = f"{sockets}/kernel"
+    return config
 
 
 def _last_lines(error: Exception) -> str:
     name = getattr(error, "ename", type(error).__name__)
-    text = f"{name}: {getattr(error, 'evalue', error)}"
-    if name == "DeadKernelError":
-        text += "; most often the memory has run out"
+    text = f"{name}: {getattr(error, 'evalue', error)}{_remedy(error)}"
     return "\n".join(text.splitlines()[-ERROR_LINES:])
+
+
+def _remedy(error: Exception) -> str:
+    return OUT_OF_MEMORY if type(error).__name__ == "DeadKernelError" else ""
 
 
 def _tidy(path: Path) -> None:
@@ -96,3 +129,28 @@ def write_page(folder: Path) -> Path:
     body, _ = HTMLExporter().from_filename(str(folder / NOTEBOOK))
     write_text(folder / PAGE, body)
     return folder / PAGE
+
+
+def main() -> None:
+    """Execute the run that a line on stdin orders, for as long as stdin is open.
+
+    The line is JSON: [notebook, run folder, parameters]. So a run ends with who started
+    it, whatever that one died of.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # deaf in a shell's `&`
+    notebook, folder, parameters = json.loads(sys.stdin.readline())
+    threading.Thread(target=_interrupt_when_stdin_ends, daemon=True).start()
+    try:
+        execute(Path(notebook), Path(folder), parameters)
+    except RunError as error:
+        sys.exit(str(error))
+
+
+def _interrupt_when_stdin_ends() -> None:
+    while os.read(0, 1):  # not sys.stdin, whose lock the interpreter's end waits for
+        pass
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+
+if __name__ == "__main__":
+    main()

@@ -7,17 +7,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from reidlib.data import Sample, read_mask, test_loader
 from reidlib.extraction import evaluating
 from reidlib.masks import cell_shares, mask_auc, share_inside, soft_iou
-from reidlib.pedestrians import Part
+from reidlib.pedestrians import RECIPES, Part, draw_again, place_of
 from reidlib.transforms import Transform
 
 IN_UNIT_RANGE = {"Z", "1 - Z", "true person"}
+KEPT = "looks.npz"
 PERSON = [Part.HEAD, Part.UPPER_BODY, Part.LOWER_BODY, Part.FOOT]
 
 
@@ -83,11 +86,47 @@ def some(looks: Looks, count: int) -> tuple[list[Path], dict[str, Tensor]]:
     return [looks.paths[i] for i in chosen], maps
 
 
+def keep(looks: Mapping[str, Looks], run_dir: str, count: int) -> None:
+    """Write maps of `count` images per benchmark to looks.npz in a run's folder.
+
+    For drawn pictures only, which can be drawn again; nothing is written for "".
+    """
+    arrays = {}
+    for name, found in looks.items():
+        paths, maps = some(found, count)
+        if not run_dir or name not in RECIPES:
+            continue
+        arrays[f"{name}/names"] = np.array([place_of(path) for path in paths])
+        for title, values in maps.items():
+            arrays[f"{name}/{title}"] = values.numpy().astype(np.float16)
+    if arrays:
+        Path(run_dir).mkdir(parents=True, exist_ok=True)
+        partial = Path(run_dir) / f".{KEPT}"
+        with partial.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+        partial.replace(Path(run_dir) / KEPT)
+
+
+def kept(folder: Path, benchmark: str) -> tuple[list[Image.Image], dict[str, Tensor]]:
+    """Pictures, drawn again, and maps by name that a run kept of a benchmark."""
+    with np.load(folder / KEPT) as arrays:
+        found = {
+            title: arrays[f"{name}/{title}"]
+            for name, _, title in (key.rpartition("/") for key in arrays.files)
+            if name == benchmark
+        }
+    pictures = [draw_again(benchmark, name) for name in found.pop("names").tolist()]
+    maps = {title: torch.from_numpy(values).float() for title, values in found.items()}
+    return pictures, maps
+
+
 def quality(looks: Looks) -> pd.Series:
     """How well the maps find the person, as means over images; all in [0, 1].
 
     mask IoU         soft overlap of Z with the person; `IoU of ones` is a mask of ones
     mask AUC         chance that a cell on the person has a higher Z than one off it
+    Z off person     share of the mask's sum off the person; 1 - `person's area` for a
+                     mask of ones
     |F| on person    share of the foreground map's energy on the person, before and
                      after gating by Z; `person's area` is what a uniform map scores
     |B| off person   share of the background map's energy off the person
@@ -105,6 +144,7 @@ def quality(looks: Looks) -> pd.Series:
     if "Z" in maps:
         mask = maps["Z"]
         found["|F| Z on person"] = share_inside(maps["|F|"] * mask, person).nanmean()
+        found["Z off person"] = share_inside(mask, 1 - person).nanmean()
         found["mask IoU"] = soft_iou(mask, person).nanmean()
         found["IoU of ones"] = soft_iou(torch.ones_like(mask), person).nanmean()
         found["mask AUC"] = torch.tensor(mask_auc(mask, person > 0.5))

@@ -39,6 +39,8 @@ class Scores(NamedTuple):
     mean_ap: float  # over the valid queries
     cmc: Tensor  # (max_rank,) float64; cmc[0] is rank-1
     average_precisions: Tensor  # (Q,) float64; nan where the query was skipped
+    first_ranks: Tensor  # (Q,) rank of the first match, from 1; 0 where it was skipped
+    query_pids: Tensor  # (Q,) who was searched for
     num_valid: int  # queries with at least one match
     num_skipped: int  # queries without
 
@@ -123,6 +125,15 @@ def average_precision(hits: Tensor) -> Tensor:
     return (precision * hits).sum(-1) / hits.sum(-1)
 
 
+def first_rank(hits: Tensor) -> Tensor:
+    """Rank of the first match from 1, 0 without one: (..., G) bool -> (...).
+
+    >>> first_rank(torch.tensor([[False, True, True], [False, False, False]]))
+    tensor([2, 0])
+    """
+    return torch.where(hits.any(-1), hits.byte().argmax(-1) + 1, 0)
+
+
 @torch.no_grad()
 def evaluate(
     query: Features,
@@ -162,7 +173,7 @@ def evaluate(
     query_labels = _labels("query", query, pids=query_pids, camids=query_camids)
     labels = _labels("gallery", gallery, pids=gallery_pids, camids=gallery_camids)
     total, width = num_images(query), num_images(gallery)
-    precisions, first_hits = [], []
+    precisions, first_ranks = [], []
     for start in range(0, total, chunk_size):
         rows = slice(start, start + chunk_size)
         chunk = {name: values[rows] for name, values in query_labels.items()}
@@ -171,8 +182,9 @@ def evaluate(
         measured = checked_distances(measured, (size, width), start)
         ranking = rank_gallery(measured, **chunk, **labels)
         precisions.append(average_precision(ranking.hits))
-        first_hits.append(ranking.hits.byte().argmax(1))
-    return _scores(torch.cat(precisions), torch.cat(first_hits), max_rank)
+        first_ranks.append(first_rank(ranking.hits))
+    found = torch.cat(precisions), torch.cat(first_ranks)
+    return _scores(*found, query_labels["query_pids"], max_rank)
 
 
 def evaluate_distances(distances: Tensor, **labels_and_options: Any) -> Scores:
@@ -248,21 +260,25 @@ def _labels(role: str, features: Features, **labels: Tensor) -> dict[str, Tensor
     return checked
 
 
-def _scores(precisions: Tensor, first_hits: Tensor, max_rank: int) -> Scores:
-    """precisions (Q,), nan where there is no match; first_hits (Q,), from 0."""
-    precisions, first_hits = precisions.cpu(), first_hits.cpu()
-    valid = ~precisions.isnan()
+def _scores(
+    precisions: Tensor, first_ranks: Tensor, query_pids: Tensor, max_rank: int
+) -> Scores:
+    """precisions (Q,), nan where there is no match; first_ranks (Q,), 0 there."""
+    precisions, first_ranks = precisions.cpu(), first_ranks.cpu()
+    valid = first_ranks > 0
     num_valid = int(valid.sum())
     if num_valid == 0:
         raise ValueError(
             f"none of the {len(valid)} queries has a match from another camera in the "
             "gallery: do both number pids alike, and are camids cameras?"
         )
-    found = torch.bincount(first_hits[valid], minlength=max_rank)[:max_rank]
+    found = torch.bincount(first_ranks[valid] - 1, minlength=max_rank)[:max_rank]
     return Scores(
         mean_ap=precisions[valid].mean().item(),
         cmc=found.cumsum(0).double() / num_valid,
         average_precisions=precisions,
+        first_ranks=first_ranks,
+        query_pids=query_pids.cpu(),
         num_valid=num_valid,
         num_skipped=len(valid) - num_valid,
     )

@@ -9,7 +9,7 @@ import ast
 import linecache
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -23,17 +23,35 @@ FULL = "full"  # the variant without overrides
 
 
 class Variant(BaseModel, extra="forbid"):
-    """One row of an ablation: what differs, and where the paper prints it."""
+    """One row of an ablation: what differs, and how the paper prints the row.
+
+    Without overrides it is the variant of that name in another ablation of the paper.
+    """
 
     name: str
     row: str = ""
-    overrides: dict[str, Any] = {}
+    overrides: dict[str, Any] | None = None
+
+
+class Claim(BaseModel, extra="forbid"):
+    """A sentence of the paper that two variants can bear out: `ours` is the better."""
+
+    ours: str
+    other: str
+    metric: Literal["mAP", "rank1"] = "mAP"
+    says: str
 
 
 class Ablation(BaseModel, extra="forbid"):
-    """A file params/ablations/<paper>_<what>.yaml."""
+    """A file params/ablations/<paper>_<what>.yaml: one table or figure of a paper.
 
+    paper, table   as `published` names them; "" where the paper prints no numbers
+    """
+
+    paper: str = ""
+    table: str = ""
     variants: list[Variant]
+    claims: list[Claim] = []
 
 
 class _Loader(yaml.SafeLoader):
@@ -94,26 +112,62 @@ def layer_files(params: Path, paper: str, benchmark: str, scale: str) -> list[Pa
     return [file for file in files if "@" not in file.name or file.is_file()]
 
 
+def read_ablation(params: Path, name: str) -> Ablation:
+    """Read one ablation by name, e.g. `fanet_components`; every variant has overrides.
+
+    Raises ParameterError where there is none, or where its claims name no variant.
+    """
+    folder = params / "ablations"
+    known = {path.stem for path in folder.glob("*.yaml")}
+    if name not in known:
+        raise ParameterError(unknown("ablation", name, known))
+    ablation = _read_ablation(folder / f"{name}.yaml")
+    variants = read_variants(params, name.partition("_")[0])
+    named = [variants[variant.name] for variant in ablation.variants]
+    full = [
+        variant.model_copy(update={"overrides": meant.overrides})
+        for variant, meant in zip(ablation.variants, named, strict=True)
+    ]
+    return ablation.model_copy(update={"variants": full})
+
+
+def _read_ablation(path: Path) -> Ablation:
+    try:
+        ablation = Ablation.model_validate(read_yaml(path))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(map(str, fault["loc"]))
+        raise ParameterError(f"{_short(path)}: {place}: {fault['msg']}") from None
+    names = {variant.name for variant in ablation.variants}
+    for name in (n for claim in ablation.claims for n in (claim.ours, claim.other)):
+        if name not in names:
+            raise ParameterError(f"{_short(path)}: {unknown('variant', name, names)}")
+    return ablation
+
+
 def read_variants(params: Path, paper: str) -> dict[str, Variant]:
     """Read every variant of a paper's ablations; `full` is always there.
 
     A name that two ablations use must mean the same, for it names one run folder.
     """
-    variants = {FULL: Variant(name=FULL)}
+    variants, named = {FULL: Variant(name=FULL, overrides={})}, {}
     for path in sorted((params / "ablations").glob(f"{paper}_*.yaml")):
-        try:
-            ablation = Ablation.model_validate(read_yaml(path))
-        except ValidationError as error:
-            fault = error.errors()[0]
-            place = ".".join(map(str, fault["loc"]))
-            raise ParameterError(f"{_short(path)}: {place}: {fault['msg']}") from None
-        for variant in ablation.variants:
+        for variant in _read_ablation(path).variants:
+            named[variant.name] = path
+            if variant.overrides is None:
+                continue
             known = variants.setdefault(variant.name, variant)
             if known.overrides != variant.overrides:
                 raise ParameterError(
                     f"{_short(path)}: {variant.name} has other overrides elsewhere;"
                     " one name, one meaning"
                 )
+    for name, path in named.items():
+        if name not in variants:
+            raise ParameterError(
+                f"{_short(path)}: {name} has no overrides, here or elsewhere:"
+                " write overrides: {...}"
+            )
     return variants
 
 

@@ -1,20 +1,17 @@
 """Runs: a folder each, and the record that says it is finished.
 
-outputs/<benchmark>/<paper>/<variant>-s<seed>/ holds params.yaml, history.csv, run.ipynb
-and metrics.json, which is written last and by rename: it alone marks completion. An
-executed notebook proves nothing, for a killed kernel leaves it marked as completed.
+outputs/<benchmark>/<paper>/<variant>-s<seed>/ holds params.yaml, history.csv,
+queries.csv.gz, run.ipynb and metrics.json, which is written last and by rename: it
+alone marks completion. An executed notebook proves nothing, for a killed kernel leaves
+it marked as completed.
 """
 
+import gzip
 import hashlib
-import importlib.metadata
 import json
 import math
 import os
-import platform
 import re
-import resource
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,22 +19,21 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
+from reidlib.machine import ROOT as ROOT
+from reidlib.machine import environment, peak_memory
 from reidlib.params import FULL
 from reidlib.pedestrians import RECIPES
 
 if TYPE_CHECKING:
     from reidlib.metrics import Scores
 
-ROOT = Path(__file__).resolve().parents[1]
-RANKS = (1, 5, 10, 20)
+RANKS = (1, 3, 5, 10, 20)
 SCORES = ["mAP", *(f"rank{k}" for k in RANKS), "num_valid", "num_skipped"]
 COLUMNS = ["paper", "variant", "seed", "benchmark", "drawn", "tested_on", *SCORES]
 COLUMNS += ["seconds", "commit", "folder"]
 PLACES = ("data_root", "outputs", "run_dir")  # of one machine: never recorded
-CODE = ("reidlib", "notebooks", "params", "pyproject.toml", "requirements.lock")
-PACKAGES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pandas")
-PACKAGES += ("pillow", "scipy", "papermill")
 LONGEST_NAME = 120
+QUERIES = "queries.csv.gz"
 PICTURES = {True: "drawn pedestrians", False: "photographs"}
 
 
@@ -76,8 +72,13 @@ def run_folder(
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all: to a temporary name, then by rename."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """The same for bytes."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_bytes(content)
     temporary.replace(path)
 
 
@@ -123,7 +124,6 @@ def save_run(
     seconds: float,
     measures: Mapping[str, float] | None = None,
     started: Mapping[str, Any] | None = None,
-    write: bool = True,
 ) -> dict[str, Any]:
     """Return the record of a run, and write it to `run_dir` unless that is "".
 
@@ -150,14 +150,40 @@ def save_run(
         **(environment() if started is None else started),
     }
     _refuse_nonfinite(record)
-    if run_dir and write:
+    if run_dir:
         folder = Path(run_dir)
         folder.mkdir(parents=True, exist_ok=True)
         write_parameters(folder, parameters)
         write_text(folder / "history.csv", history.to_csv(index=False))
+        write_queries(folder, scores)
         text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False)
         write_text(folder / "metrics.json", text + "\n")
     return record
+
+
+def write_queries(folder: Path, scores: Mapping[str, "Scores"]) -> None:
+    """Write queries.csv.gz: what every query scored, for statistics over queries."""
+    parts = {
+        name: pd.DataFrame(
+            {
+                "pid": score.query_pids.numpy(),
+                "average_precision": score.average_precisions.numpy().round(5),
+                "first_rank": score.first_ranks.numpy(),
+            }
+        )
+        for name, score in scores.items()
+    }
+    table = pd.concat(parts, names=["tested_on", "query"])
+    write_bytes(folder / QUERIES, gzip.compress(table.to_csv().encode(), mtime=0))
+
+
+def read_queries(folder: Path) -> pd.DataFrame:
+    """What every query of a run scored, indexed by (tested_on, query).
+
+    Columns pid, average_precision (a share, nan where the query has no match) and
+    first_rank (from 1; 0 there).
+    """
+    return pd.read_csv(folder / QUERIES, index_col=["tested_on", "query"])
 
 
 def _summary(scores: "Scores") -> dict[str, float | int]:
@@ -175,55 +201,6 @@ def _refuse_nonfinite(record: Mapping[str, Any], place: str = "") -> None:
             raise ValueError(f"{place}{name} is {value}; a finite number is wanted")
 
 
-def environment() -> dict[str, Any]:
-    """Return what a run ran on: versions, commit, hardware. No path, no host name."""
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {
-        "versions": {"python": platform.python_version(), **versions},
-        "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain", "--", *CODE)),
-        "hardware": {
-            "system": f"{platform.system()} {platform.machine()}",
-            "processor": _processor(),
-            "cores": os.cpu_count(),
-            "accelerator": _accelerator(),
-        },
-    }
-
-
-def _git(*arguments: str) -> str:
-    try:
-        command = ["git", "-C", str(ROOT), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):  # no git, or no commit yet
-        return ""
-    return done.stdout.strip()
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    text = cpuinfo.read_text("utf-8") if cpuinfo.is_file() else ""
-    model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    return model[1] if model else platform.processor()
-
-
-def _accelerator() -> str:
-    torch = sys.modules.get("torch")  # who trained has imported it
-    if torch is None or not torch.cuda.is_available():
-        return "none"
-    return torch.cuda.get_device_name()
-
-
-def peak_memory() -> dict[str, int]:
-    """Return the peak memory of this process so far, host and accelerator, in MiB."""
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB on Linux
-    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    torch = sys.modules.get("torch")
-    on_device = torch is not None and torch.cuda.is_available()
-    device = torch.cuda.max_memory_allocated() if on_device else 0
-    return {"host": host >> 20, "accelerator": device >> 20}
-
-
 def read_metrics(folder: Path) -> dict[str, Any]:
     """Read metrics.json of a finished run."""
     path = folder / "metrics.json"
@@ -234,20 +211,16 @@ def read_metrics(folder: Path) -> dict[str, Any]:
         raise RunError(f"{path}: no valid JSON ({error}); {remedy}") from None
 
 
-def collect(outputs: Path, and_this: Mapping[str, Any] | None = None) -> pd.DataFrame:
+def collect(outputs: Path) -> pd.DataFrame:
     """Gather every finished run under `outputs`, one row per run and scored benchmark.
 
-    Scores are shares in [0, 1]; `folder` is relative to `outputs`. `and_this` is the
-    record of a run that is about to finish; it replaces an earlier one of its own.
+    Scores are shares in [0, 1]; `folder` is relative to `outputs`.
     """
     rows = []
     for path in sorted(outputs.glob("*/*/*/metrics.json")):
         folder = path.parent.relative_to(outputs).as_posix()
         rows += rows_of(read_metrics(path.parent), folder)
-    if and_this is not None:
-        rows += rows_of(and_this)
-    own = ["paper", "benchmark", "variant", "seed", "tested_on"]
-    return pd.DataFrame(rows, columns=COLUMNS).drop_duplicates(own, keep="last")
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def rows_of(record: Mapping[str, Any], folder: str = "") -> list[dict[str, Any]]:
@@ -257,6 +230,22 @@ def rows_of(record: Mapping[str, Any], folder: str = "") -> list[dict[str, Any]]
         {name: ({**run, "tested_on": there} | scores)[name] for name in COLUMNS}
         for there, scores in record["scores"].items()
     ]
+
+
+def collect_measures(outputs: Path) -> pd.DataFrame:
+    """Gather what finished runs measured beside scores, one row per run and measure.
+
+    Columns paper, benchmark, variant, seed, tested_on, measure, value.
+    """
+    rows = []
+    for path in sorted(outputs.glob("*/*/*/metrics.json")):
+        record = read_metrics(path.parent)
+        run = [record[name] for name in ("paper", "benchmark", "variant", "seed")]
+        for name, value in record["measures"].items():
+            tested_on, _, measure = name.rpartition(": ")
+            rows.append([*run, tested_on, measure, value])
+    columns = ["paper", "benchmark", "variant", "seed", "tested_on", "measure", "value"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def score_table(rows: pd.DataFrame) -> pd.DataFrame:

@@ -38,12 +38,14 @@ checkpoint.touch() if run_dir else None
 assert epochs < 10 or begun, "the power went out"
 """,
     "save": """\
-import numpy as np
 import pandas as pd
-from types import SimpleNamespace
+import torch
+from reidlib.metrics import Scores
 from reidlib.runs import save_run
 
-scores = SimpleNamespace(mean_ap=0.5, cmc=np.ones(4), num_valid=7, num_skipped=1)
+ranks, pids = torch.tensor([1, 3, 0]), torch.tensor([7, 7, 8])
+precisions = torch.tensor([0.75, 0.25, torch.nan])
+scores = Scores(0.5, torch.ones(4), precisions, ranks, pids, num_valid=2, num_skipped=1)
 history = pd.DataFrame({"epoch": range(epochs)})
 record = save_run(
     run_dir if epochs != 3 else "",

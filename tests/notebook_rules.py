@@ -14,7 +14,8 @@ CELLS, CODE_IN_A_ROW, PROSE_PER_CODE = 45, 3, 0.7
 DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
 LOOPS = ast.For | ast.While
 SMALL = 9  # an integer up to it counts what is shown; all else is a setting
-MACHINE = {"chdir", "environ", "filterwarnings", "exec", "eval", "urlopen"}
+MACHINE = {"chdir", "environ", "filterwarnings", "urlopen"}
+BUILTINS = {"exec", "eval"}  # as a method, eval is a module's
 ABSOLUTE = re.compile(r"/\w|~|[A-Za-z]:\\")
 COMMAND = re.compile(r"^\s*[!%].*$", re.MULTILINE)
 
@@ -123,6 +124,7 @@ def syntax_faults(book: dict) -> Iterator[str]:
                 "an if in an if": nested(node, inside, ast.If),
                 "print in a loop": isinstance(node, LOOPS) and "print" in names(inside),
                 "it changes the machine": names([node]) & MACHINE
+                or getattr(node, "id", "") in BUILTINS
                 or ast.unparse(node) == "sys.path",
                 "an absolute path": ABSOLUTE.match(str(getattr(node, "value", ""))),
             }

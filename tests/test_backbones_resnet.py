@@ -166,5 +166,27 @@ def test_the_shipped_weights_of_the_tiny_resnet_are_not_random():
     torch.testing.assert_close(*maps, rtol=0, atol=0)
 
 
+def test_written_weights_answer_in_the_same_direction_at_another_scale(tmp_path):
+    stages, path = (
+        load_resnet("tiny-resnet", pretrained="drawn"),
+        tmp_path / "a.safetensors",
+    )
+    save_resnet(stages.trunk, stages.branch, path, gain=0.125)
+    again = load_resnet("tiny-resnet", pretrained=path)
+    low_level = stages.trunk.eval()(torch.rand(2, 3, 64, 32))
+    ours, theirs = stages.branch.eval()(low_level), again.branch.eval()(low_level)
+    torch.testing.assert_close(theirs, ours / 8, rtol=1e-3, atol=1e-4)
+    weight = stages.branch.layer4[-1].bn2.weight
+    assert weight.equal(
+        load_resnet("tiny-resnet", pretrained="drawn").branch.layer4[-1].bn2.weight
+    )
+
+
+def test_a_scale_needs_a_last_block_that_can_be_scaled(tmp_path):
+    stages = load_resnet("resnet50")
+    with pytest.raises(ValueError, match="shortcut"):
+        save_resnet(stages.trunk, stages.branch, tmp_path / "a.safetensors", gain=2.0)
+
+
 def drawn(_: int):
     return load_resnet("tiny-resnet", pretrained="drawn")

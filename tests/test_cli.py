@@ -47,11 +47,8 @@ def test_a_run_leaves_notebook_page_and_record_and_is_not_redone(reid, toy_root)
     assert (code, err) == (0, "")
     folder = toy_root / "outputs/plaza/toy/full+also_on=station-s1"
     expected = ["checkpoint.pt", "history.csv", "metrics.json", "params.yaml"]
-    assert sorted(p.name for p in folder.iterdir()) == [
-        *expected,
-        "run.html",
-        "run.ipynb",
-    ]
+    expected += ["queries.csv.gz", "run.html", "run.ipynb"]
+    assert sorted(p.name for p in folder.iterdir()) == expected
     record = runs.read_metrics(folder)
     assert record["variant"] == "full+also_on=station"
     assert record["parameters"]["epochs"] == 2
@@ -260,7 +257,7 @@ def test_data_folders_are_checked_and_their_layout_printed(reid, tmp_path):
 
 
 def test_ctrl_c_is_no_traceback(reid, monkeypatch):
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "make_plan", interrupt)

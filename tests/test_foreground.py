@@ -9,7 +9,17 @@ import torch
 from small_fanet import tiny
 
 from reidlib.data import Sample
-from reidlib.foreground import Looks, heat_maps, look, measures, quality, some
+from reidlib.foreground import (
+    KEPT,
+    Looks,
+    heat_maps,
+    keep,
+    kept,
+    look,
+    measures,
+    quality,
+    some,
+)
 from reidlib.pedestrians import Part, Shot, draw
 from reidlib.transforms import test_transform as plain_transform
 
@@ -32,7 +42,7 @@ def test_a_map_that_looks_everywhere_scores_the_persons_area():
     assert found["person's area"] == found["|F| on person"] == 0.5
     assert found["|B| off person"] == 0.5
     assert found["IoU of ones"] == 0.5
-    assert found["mask AUC"] == 0.5
+    assert found["mask AUC"] == found["Z off person"] == 0.5
 
 
 def test_parts_that_a_variant_leaves_out_are_not_scored():
@@ -82,6 +92,26 @@ def test_photographs_without_masks_are_looked_at_and_not_scored(tmp_path):
     assert found.person is None
     assert quality(found).empty
     assert "true person" not in some(found, 6)[1]
+
+
+def test_maps_of_drawn_people_are_kept_and_their_pictures_drawn_again(tmp_path):
+    shot = Shot("plaza", "query", 301, 2, 0, framing="whole", occlusion=0.0)
+    name = Path("data/smoke/query/0301_c3s1_000000_00.jpg")
+    maps = {"Z": torch.rand(1, 4, 2)}
+    found = {"smoke": Looks((name,), maps, torch.rand(1, 4, 2))}
+    keep(found, str(tmp_path), 3)
+    (picture,), again = kept(tmp_path, "smoke")
+    assert picture.tobytes() == draw(shot).image.tobytes()
+    assert list(again) == ["Z", "true person"]
+    torch.testing.assert_close(again["Z"], maps["Z"], atol=1e-3, rtol=0)
+    assert [path.name for path in tmp_path.iterdir()] == [KEPT], "no temporary file"
+
+
+def test_maps_of_photographs_and_of_runs_without_a_folder_are_not_kept(tmp_path):
+    found = Looks((Path("query/0301_c3s1_000000_00.jpg"),), {}, None)
+    keep({"market1501": found}, str(tmp_path), 3)
+    keep({"smoke": found}, "", 3)
+    assert not list(tmp_path.iterdir())
 
 
 def test_some_images_are_spread_over_all_and_end_with_the_true_person():

@@ -129,7 +129,7 @@ def test_links_in_documents_lead_somewhere(document):
 
 
 def test_no_tracked_file_knows_a_machine():
-    binary = [f":!*.{suffix}" for suffix in ("jpg", "npz", "png", "safetensors")]
+    binary = [f":!*.{suffix}" for suffix in ("gz", "jpg", "npz", "png", "safetensors")]
     texts = tracked(*binary, ":!.ci", ":!tests")
     found = [
         f"{path.relative_to(ROOT)}:{number}"

@@ -55,6 +55,7 @@ def test_a_good_notebook_has_no_fault(toy):
         ("import os\nos.environ['A'] = 'b'", "it changes the machine"),
         ("import sys\nsys.path.append('x')", "it changes the machine"),
         ("warnings.filterwarnings('error')", "it changes the machine"),
+        ("eval('1')", "it changes the machine"),
         ("open('/data/market')", "an absolute path"),
         ("open('~/market')", "an absolute path"),
         ("open(r'C:\\market')", "an absolute path"),
@@ -70,7 +71,9 @@ def test_a_fault_in_a_cell_is_seen(toy, source, fault):
     assert faults(with_cell(toy, source), FOLDER) == [f"planted: {fault}"]
 
 
-@pytest.mark.parametrize("source", ["a / b", "x = 'a/b'", "if a:\n    b\nif c:\n    d"])
+@pytest.mark.parametrize(
+    "source", ["a / b", "x = 'a/b'", "a.eval()", "if a:\n    b\nif c:\n    d"]
+)
 def test_what_only_looks_like_a_fault_passes(toy, source):
     assert faults(with_cell(toy, source), FOLDER) == []
 

@@ -118,24 +118,44 @@ def test_area_of_the_staircase_is_the_average_precision():
     assert f"{area:.4f}" in ax.get_title(loc="left")
 
 
-def test_paired_dots_show_runs_and_differences():
-    scores = {"plaza": ([0.7, 0.72], [0.8, 0.76]), "station": ([0.4, 0.4], [0.4, 0.3])}
-    figure = plots.paired_dots(scores, ("ResNet", "FA-Net"), ylabel="rank-1")
-    left, right = figure.axes
-    joined = [line.get_ydata() for line in left.lines if line.get_color() == "0.8"]
-    np.testing.assert_allclose(joined, [[70, 80], [72, 76], [40, 40], [40, 30]])
-    gains = [line.get_ydata() for line in right.lines if line.get_marker() == "D"]
-    np.testing.assert_allclose(gains, [[10, 4], [0, -10]])
-    assert [text.get_text() for text in right.texts] == ["+7.0", "-5.0"]
-    names = [text.get_text() for text in left.get_legend().get_texts()]
-    assert names == ["ResNet", "FA-Net"]
-    assert [label.get_text() for label in left.get_xticklabels()] == list(scores)
+def test_variants_have_a_dot_per_run_and_panels_of_their_own():
+    here = pd.DataFrame({"base": [0.5, 0.7], "more": [0.8, 0.9]})
+    there = pd.DataFrame({"base": [0.25]})
+    paper = pd.DataFrame({"base": [72.7], "more": [73.5], "all": [84.6]}, ["Market"])
+    figure = plots.variant_dots({"plaza": here, "station": there}, paper)
+    left, middle, right = figure.axes
+    assert [label.get_text() for label in left.get_yticklabels()] == list(paper)
+    dots = [line.get_xdata() for line in left.lines if line.get_alpha()]
+    np.testing.assert_allclose(dots, [[50, 70], [80, 90]])
+    heights = [line.get_ydata()[0] for line in left.lines if line.get_alpha()]
+    assert heights == [3, 2], "from top to bottom"
+    means = [line.get_xdata()[0] for line in left.lines if not line.get_alpha()]
+    np.testing.assert_allclose(means, [60, 85])
+    assert len(middle.lines) == 2 and len(right.lines) == 1
+    np.testing.assert_allclose(right.lines[0].get_xdata(), [72.7, 73.5, 84.6])
+    assert [ax.get_title(loc="left") for ax in figure.axes] == [
+        "ours, plaza",
+        "ours, station",
+        "paper, photographs",
+    ]
     assert png(figure)
 
 
-def test_paired_dots_need_pairs():
-    with pytest.raises(ValueError, match="plaza: the runs are not paired"):
-        plots.paired_dots({"plaza": ([0.1], [0.2, 0.3])}, ("a", "b"))
+def test_variants_may_stand_without_the_paper():
+    figure = plots.variant_dots({"plaza": pd.DataFrame({"base": [0.5]})})
+    assert len(figure.axes) == 1 and png(figure)
+
+
+def test_a_curve_over_values_has_a_dot_per_run_and_a_line_through_means():
+    runs = pd.DataFrame({256: [0.5, 0.7], 1: [0.25, 0.35]})
+    figure = plots.value_curve({"plaza": runs}, "k", logarithmic=True)
+    (ax,) = figure.axes
+    line = ax.lines[-1]
+    np.testing.assert_allclose(line.get_xdata(), [1, 256])
+    np.testing.assert_allclose(line.get_ydata(), [30, 60])
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "256"]
+    assert len(ax.lines) == 3 and ax.get_xscale() == "log"
+    assert png(figure)
 
 
 def test_image_grid_shows_every_picture_once_in_order(samples):

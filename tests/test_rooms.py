@@ -41,12 +41,16 @@ ROOMS: dict[str, set[str]] = {
     # parameters, runs and the command know no model
     "schema": set(),
     "params": {"schema"},
-    "runs": {"metrics", "params", "pedestrians", "schema"},
+    "machine": set(),
+    "runs": {"machine", "metrics", "params", "pedestrians", "schema"},
     "execute": {"runs"},
-    "cli": {"execute", "params", "readers", "runs", "schema"},
+    "plans": {"params", "readers", "runs", "schema"},
+    "sweeps": {"execute", "params", "plans", "runs", "schema"},
+    "cli": {"execute", "params", "plans", "readers", "runs", "schema", "sweeps"},
     # tables and figures, for notebooks
     "published": set(),
     "comparison": set(),
+    "ablations": {"comparison", "params", "pedestrians", "published", "runs"},
     "foreground": {"data", "extraction", "masks", "pedestrians", "transforms"},
     "plots": {"data", "metrics"},
 }

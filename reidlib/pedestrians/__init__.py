@@ -1,6 +1,12 @@
 """The embedded benchmark: drawn pedestrians with ground-truth masks and captions."""
 
-from reidlib.pedestrians.benchmark import RECIPES, ensure_benchmark, write_benchmark
+from reidlib.pedestrians.benchmark import (
+    RECIPES,
+    draw_again,
+    ensure_benchmark,
+    place_of,
+    write_benchmark,
+)
 from reidlib.pedestrians.canvas import Part
 from reidlib.pedestrians.drawing import Drawing, Shot, draw
 
@@ -10,6 +16,8 @@ __all__ = [
     "Part",
     "Shot",
     "draw",
+    "draw_again",
     "ensure_benchmark",
+    "place_of",
     "write_benchmark",
 ]

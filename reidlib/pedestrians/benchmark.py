@@ -18,6 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
+from PIL import Image
 from tqdm import tqdm
 
 from reidlib.pedestrians.drawing import Shot, draw
@@ -102,6 +103,23 @@ def shots_of(recipe: Recipe, folder: str) -> list[Shot]:
     """The shots of one of FOLDERS, in the order in which they are written."""
     listed = entries(recipe)
     return [entry.shot for entry in listed if entry.name.startswith(f"{folder}/")]
+
+
+def draw_again(name: str, place: str) -> Image.Image:
+    """Draw one image of the set `name` without writing it; `place` is below its root.
+
+    The pixels before JPEG. Raises ValueError for a set or place that is not there.
+    """
+    _about(name)
+    for entry in entries(RECIPES[name]):
+        if entry.name == place:
+            return draw(entry.shot).image
+    raise ValueError(f"drawn set {name!r} has no image {place!r}")
+
+
+def place_of(path: Path) -> str:
+    """Where an image of a set lies below its root, with / on any system."""
+    return "/".join(path.parts[-2:])
 
 
 def _entry(folder: str, shot: Shot) -> Entry:

@@ -6,8 +6,9 @@ Colours are told apart with any colour vision, and never carry a meaning alone.
 from reidlib.plots.charts import (
     cmc_curves,
     history_curves,
-    paired_dots,
     precision_staircase,
+    value_curve,
+    variant_dots,
 )
 from reidlib.plots.pictures import (
     image_grid,
@@ -24,7 +25,8 @@ __all__ = [
     "image_grid",
     "label_overlays",
     "mask_overlays",
-    "paired_dots",
     "precision_staircase",
     "ranked_lists",
+    "value_curve",
+    "variant_dots",
 ]

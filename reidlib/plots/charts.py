@@ -1,4 +1,4 @@
-"""Curves and dots: histories, CMC, the staircase of AP, paired seeds."""
+"""Curves and dots: histories, CMC, the staircase of AP, variants over seeds."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from reidlib.plots.style import (
+    BLACK,
     COLORS,
     MATCH,
     WIDTH,
@@ -86,37 +87,63 @@ def precision_staircase(hits: Tensor) -> Figure:
 
 
 @styled
-def paired_dots(
-    scores: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-    methods: tuple[str, str],
-    ylabel: str = "mAP",
+def variant_dots(
+    ours: Mapping[str, pd.DataFrame], paper: pd.DataFrame | None = None
 ) -> Figure:
-    """Two methods, seed by seed: their scores, and the differences within a seed.
+    """Variants from top to bottom, a dot per run, each panel with a scale of its own.
 
-    scores {group: (shares of the first, of the second, in one order of seeds)}. Left,
-    a thin line joins the two runs of a seed; right, second minus first. A dot is a
-    run; beside it their mean and one standard deviation over seeds.
+    ours   {title: shares, a row per seed and a column per variant}; a ring is the mean
+    paper  percent as printed, a row per data set and a column per variant
+    A variant that nobody ran has an empty line.
     """
-    figure, (left, right) = _axes(2, width_ratios=(3, 2))
-    for place, (group, pair) in enumerate(scores.items()):
-        if len(pair[0]) != len(pair[1]):
-            raise ValueError(f"{group}: the runs are not paired by seed: {pair}")
-        first, second = (100 * np.asarray(runs, dtype=float) for runs in pair)
-        ends, gains = (place - 0.18, place + 0.18), second - first
-        left.plot(ends, [first, second], color="0.8", linewidth=1, zorder=1)
-        _runs(left, ends[0], first, COLORS[0], "o")
-        _runs(left, ends[1], second, COLORS[1], "s")
-        _runs(right, place, gains, COLORS[2], "D")
-        right.text(place + 0.22, gains.mean(), f"{gains.mean():+.1f}", va="center")
-    for method, color, marker in zip(methods, COLORS, "os", strict=False):
-        left.plot([], [], marker, color=color, label=method)
-    left.legend()
-    left.set_ylabel(f"{ylabel} (%)")
-    right.axhline(0, color="0.6", linewidth=1, zorder=0)
-    right.set(ylabel="difference (points)", title=f"{methods[1]} minus {methods[0]}")
-    for ax in (left, right):
-        ax.set_xticks(range(len(scores)), list(scores))
-        ax.set_xlim(-0.6, len(scores) - 0.4)
+    columns = [name for frame in ours.values() for name in frame]
+    names = list(dict.fromkeys([*(paper if paper is not None else ()), *columns]))
+    count = len(ours) + (paper is not None)
+    figure = new_figure(WIDTH, 1.1 + 0.3 * len(names), layout="constrained")
+    axes = figure.subplots(1, count, sharey=True, squeeze=False)[0]
+    places = {name: len(names) - place for place, name in enumerate(names)}
+    for ax, (title, frame) in zip(axes, ours.items(), strict=False):
+        for name, runs in (100 * frame).items():
+            ax.plot(runs, [places[name]] * len(runs), "o", color=COLORS[0], alpha=0.5)
+            ring = {"markersize": 9, "markerfacecolor": "none", "color": BLACK}
+            ax.plot(runs.mean(), places[name], "o", **ring)
+        ax.set(title=f"ours, {title}", xlabel="mAP (%)")
+    if paper is not None:
+        for marker, (dataset, values) in zip("s^vD", paper.iterrows(), strict=False):
+            at = [places[name] for name in values.index]
+            look = {"color": COLORS[1], "markersize": 5, "linewidth": 0.8}
+            axes[-1].plot(values, at, marker=marker, label=dataset, **look)
+        axes[-1].set(title="paper, photographs", xlabel="mAP (%)")
+        axes[-1].legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2))
+    axes[0].set_yticks(list(places.values()), list(places))
+    for ax in axes:
+        ax.grid(axis="y", color="0.9")
+        ax.margins(x=0.12)
+    return figure
+
+
+@styled
+def value_curve(
+    ours: Mapping[str, pd.DataFrame],
+    xlabel: str,
+    ylabel: str = "mAP (%)",
+    *,
+    logarithmic: bool = False,
+) -> Figure:
+    """Scores over the values of one parameter: a dot per run, a line through the means.
+
+    ours {title: shares, a row per seed and a column per value (numbers)}
+    """
+    figure, axes = _axes(len(ours))
+    for ax, (title, frame) in zip(axes, ours.items(), strict=True):
+        runs = 100 * frame.sort_index(axis=1)
+        for _, row in runs.iterrows():
+            ax.plot(runs.columns, row, "o", color=COLORS[0], alpha=0.5)
+        ax.plot(runs.columns, runs.mean(), color=BLACK, linewidth=1)
+        if logarithmic:
+            ax.set_xscale("log", base=2)
+        ax.set_xticks(list(runs.columns), [f"{value:g}" for value in runs.columns])
+        ax.set(xlabel=xlabel, ylabel=ylabel, title=f"ours, {title}")
     return figure
 
 
@@ -125,10 +152,3 @@ def _axes(columns: int, **options: Any) -> tuple[Figure, list[Axes]]:
     width = WIDTH / 2 if columns == 1 else WIDTH
     figure = new_figure(width, 3.1, layout="constrained")
     return figure, list(figure.subplots(1, columns, squeeze=False, **options)[0])
-
-
-def _runs(ax: Axes, place: float, runs: np.ndarray, color: str, marker: str) -> None:
-    spread = runs.std(ddof=1) if len(runs) > 1 else 0
-    ax.plot([place] * len(runs), runs, marker, color=color, alpha=0.7)
-    bar = {"color": color, "marker": "_", "markersize": 10, "capsize": 3}
-    ax.errorbar(place + 0.1, runs.mean(), spread, **bar, markeredgewidth=2)

@@ -1,0 +1,288 @@
+"""One table of a paper: its variants over seeds, ours beside theirs, and its claims.
+
+Ours and the paper's numbers never share a column: the pictures are not the same.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from reidlib.comparison import Comparison, compare, sentence, spread, verdict
+from reidlib.params import Ablation, read_ablation
+from reidlib.pedestrians import RECIPES
+from reidlib.published import published
+from reidlib.runs import (
+    PICTURES,
+    RANKS,
+    ROOT,
+    collect_measures,
+    is_complete,
+    read_queries,
+    run_folder,
+)
+
+METRICS = {"mAP": "mAP"} | {f"rank{k}": f"rank-{k}" for k in RANKS}
+PAPERS_METRICS = {"mAP": "mAP"} | {f"rank{k}": f"R{k}" for k in RANKS}
+
+
+class Setting(NamedTuple):
+    """What a model was trained and tested on."""
+
+    trained_on: str
+    tested_on: str
+
+    def __str__(self) -> str:
+        same = self.trained_on == self.tested_on
+        return self.tested_on if same else f"{self.trained_on} → {self.tested_on}"
+
+    @property
+    def pictures(self) -> str:
+        """What the tested images show."""
+        return PICTURES[self.tested_on.removesuffix(" re-ranked") in RECIPES]
+
+
+class Study(NamedTuple):
+    """The finished runs of an ablation."""
+
+    ablation: Ablation
+    settings: tuple[Setting, ...]
+    folders: dict[tuple[str, Setting], dict[int, Path]]  # by variant and seed
+    queries: dict[tuple[str, Setting], pd.DataFrame]  # rows (seed, query), as saved
+    measures: pd.DataFrame  # as runs.collect_measures gives them
+
+    @property
+    def rows(self) -> dict[str, str]:
+        """The paper's words for each variant."""
+        return {v.name: v.row or v.name for v in self.ablation.variants}
+
+
+def gather(
+    name: str,
+    *,
+    outputs: Path,
+    settings: Sequence[Setting],
+    seeds: Sequence[int],
+    variants: Sequence[str] = (),
+    root: Path = ROOT,
+) -> Study:
+    """Read the finished runs of an ablation; runs that were not made are left out.
+
+    name      of a file in params/ablations below `root`, e.g. fanet_components
+    variants  some of its rows; none: all
+    """
+    ablation, paper = read_ablation(root / "params", name), name.partition("_")[0]
+    if variants:
+        ablation = _only(ablation, set(variants))
+    folders, queries = {}, {}
+    for setting in settings:
+        for variant in ablation.variants:
+            parts = _finished(outputs, paper, variant.name, setting, seeds)
+            if parts:
+                row = variant.name, setting
+                queries[row] = pd.concat(
+                    {seed: q for seed, (_, q) in parts.items()}, names=["seed"]
+                )
+                folders[row] = {seed: folder for seed, (folder, _) in parts.items()}
+    measures = collect_measures(outputs)
+    measures = measures[(measures["paper"] == paper) & measures["seed"].isin(seeds)]
+    return Study(ablation, tuple(settings), folders, queries, measures)
+
+
+def _only(ablation: Ablation, names: set[str]) -> Ablation:
+    variants = [variant for variant in ablation.variants if variant.name in names]
+    claims = [c for c in ablation.claims if {c.ours, c.other} <= names]
+    return ablation.model_copy(update={"variants": variants, "claims": claims})
+
+
+def _finished(
+    outputs: Path, paper: str, variant: str, setting: Setting, seeds: Sequence[int]
+) -> dict[int, tuple[Path, pd.DataFrame]]:
+    """Folder and queries of each finished run that was tested there, by seed."""
+    benchmark, tested_on = setting
+    found = {}
+    for seed in seeds:
+        own = {"benchmark": benchmark, "paper": paper, "variant": variant, "seed": seed}
+        folder = run_folder(outputs, **own)
+        if is_complete(folder):
+            queries = read_queries(folder)
+            if tested_on in queries.index.unique("tested_on"):
+                found[seed] = folder, queries.loc[tested_on]
+    return found
+
+
+def histories(study: Study, variant: str, column: str) -> pd.DataFrame:
+    """One column of the histories of a variant's runs: epochs by (benchmark, seed)."""
+    found = {}
+    for (name, setting), folders in study.folders.items():
+        if name == variant:
+            for seed, folder in folders.items():
+                history = pd.read_csv(folder / "history.csv", index_col="epoch")
+                found[f"{setting.trained_on}, seed {seed}"] = history[column]
+    return pd.DataFrame(found)
+
+
+def per_query(
+    study: Study, variant: str, setting: Setting, metric: str
+) -> pd.DataFrame:
+    """What each query scored in each run, (Q, S) as `comparison.compare` wants it.
+
+    metric   mAP: its average precision; rank-k: whether a match is among the first k
+    """
+    table = study.queries[variant, setting].set_index("pid", append=True)
+    rank = table["first_rank"]
+    if metric == "mAP":
+        values = table["average_precision"]
+    else:
+        hit = rank.between(1, int(metric.removeprefix("rank"))).astype(float)
+        values = hit.where(rank > 0)
+    return values.unstack("seed")
+
+
+def scores(study: Study, setting: Setting, metric: str = "mAP") -> pd.DataFrame:
+    """Scores as shares: a row per seed, a column per variant, named as in the paper."""
+    columns = {
+        row: per_query(study, name, setting, metric).mean()
+        for name, row in study.rows.items()
+        if (name, setting) in study.queries
+    }
+    return pd.DataFrame(columns)
+
+
+def table(study: Study, metrics: Sequence[str] = ("mAP", "rank1")) -> pd.DataFrame:
+    """Ours in percent, mean ± one standard deviation over seeds; a row per variant.
+
+    Columns (what was tested and what it shows, metric). Empty: nobody ran it.
+    """
+    columns = {}
+    for setting in study.settings:
+        title = f"ours, {setting} ({setting.pictures})"
+        for metric in metrics:
+            found = scores(study, setting, metric)
+            columns[title, METRICS[metric]] = found.apply(_with_spread)
+        columns[title, "seeds"] = found.count().astype(str)
+    return _by_row(study, pd.DataFrame(columns))
+
+
+def papers_table(
+    study: Study, metrics: Sequence[str] = ("mAP", "rank1")
+) -> pd.DataFrame:
+    """The paper's numbers of the same rows in percent, as printed, on photographs."""
+    numbers = published(study.ablation.paper, study.ablation.table)
+    columns = {
+        (f"paper, {dataset}", METRICS[metric]): numbers[dataset, PAPERS_METRICS[metric]]
+        for dataset in numbers.columns.unique(0)
+        for metric in metrics
+        if (dataset, PAPERS_METRICS[metric]) in numbers
+    }
+    words = pd.DataFrame(columns).map("{:.1f}".format, na_action="ignore")
+    return _by_row(study, words)
+
+
+def printed(study: Study, metric: str = "mAP") -> pd.DataFrame:
+    """The paper's percentages of a metric: a row per data set, a column per variant."""
+    numbers = published(study.ablation.paper, study.ablation.table)
+    chosen = numbers.xs(PAPERS_METRICS[metric], axis=1, level=1)
+    return chosen.reindex(list(study.rows.values())).T
+
+
+def beside_paper(
+    study: Study, metrics: Sequence[str] = ("mAP", "rank1")
+) -> pd.DataFrame:
+    """`table` and `papers_table` side by side, never in one column."""
+    return pd.concat([table(study, metrics), papers_table(study, metrics)], axis=1)
+
+
+def _by_row(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
+    rows = list(study.rows.values())
+    frame.columns = pd.MultiIndex.from_tuples(frame.columns)
+    return frame.reindex(rows).fillna("")
+
+
+def _with_spread(runs: pd.Series) -> str:
+    mean, deviation = 100 * runs.mean(), 100 * spread(runs.dropna())
+    return f"{mean:.1f}" if deviation != deviation else f"{mean:.1f} ± {deviation:.1f}"
+
+
+def measured(study: Study, names: Sequence[str]) -> pd.DataFrame:
+    """Measures in [0, 1], mean over seeds with their spread; a row per variant.
+
+    Columns (setting, measure); empty where a variant has no such measure.
+    """
+    columns = {}
+    for setting in study.settings:
+        there = study.measures[
+            (study.measures["benchmark"] == setting.trained_on)
+            & (study.measures["tested_on"] == setting.tested_on)
+        ]
+        for name in names:
+            runs = there[there["measure"] == name].groupby("variant")["value"]
+            values = {
+                study.rows[variant]: f"{seeds.mean():.2f} ± {spread(seeds):.2f}"
+                for variant, seeds in runs
+                if variant in study.rows
+            }
+            title = f"ours, {setting} ({setting.pictures})"
+            columns[title, name] = pd.Series(values, dtype=object)
+    return _by_row(study, pd.DataFrame(columns))
+
+
+def comparisons(study: Study, setting: Setting) -> list[Comparison | None]:
+    """What the runs say of each claim; None where runs are missing."""
+    found = []
+    for claim in study.ablation.claims:
+        sides = claim.ours, claim.other
+        if all((name, setting) in study.queries for name in sides):
+            ours, other = (per_query(study, n, setting, claim.metric) for n in sides)
+            found.append(compare(ours, other) if set(ours) & set(other) else None)
+        else:
+            found.append(None)
+    return found
+
+
+def judged(study: Study) -> pd.DataFrame:
+    """Every claim in every setting: differences in points, intervals, verdict."""
+    rows = []
+    for setting in study.settings:
+        found = comparisons(study, setting)
+        for claim, result in zip(study.ablation.claims, found, strict=True):
+            row = {"claim": claim.says, "where": str(setting), "metric": claim.metric}
+            row["ours"], row["against"] = (
+                study.rows[n] for n in (claim.ours, claim.other)
+            )
+            rows.append(
+                row | (_in_points(result) if result else {"verdict": "not run"})
+            )
+    return pd.DataFrame(rows)
+
+
+def _in_points(result: Comparison) -> dict[str, str]:
+    seeds, queries = (
+        f"{100 * interval.low:+.1f} to {100 * interval.high:+.1f}"
+        for interval in (result.over_seeds, result.over_queries)
+    )
+    points = f"{100 * result.difference:+.1f}"
+    row = {"difference (points)": points, "over seeds": seeds, "over queries": queries}
+    return row | {"verdict": verdict(result)}
+
+
+def sentences(study: Study) -> list[str]:
+    """One sentence per claim and setting, the paper's words first."""
+    spoken = []
+    for setting in study.settings:
+        found = comparisons(study, setting)
+        for claim, result in zip(study.ablation.claims, found, strict=True):
+            if result is None:
+                spoken.append(f"{claim.says} On {setting}: not run.")
+                continue
+            words = sentence(
+                result,
+                ours=study.rows[claim.ours],
+                other=study.rows[claim.other],
+                metric=METRICS[claim.metric],
+                where=str(setting),
+                pictures=setting.pictures,
+            )
+            spoken.append(f"{claim.says} {words}")
+    return spoken

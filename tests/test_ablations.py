@@ -1,0 +1,201 @@
+"""One table of a paper from run folders: ours, theirs, what became of the claims."""
+
+import json
+from itertools import product
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from conftest import TOY_LAYERS
+
+from reidlib import ablations, params, runs
+from reidlib.ablations import Setting
+from reidlib.metrics import Scores
+from reidlib.params import ParameterError
+from reidlib.published import published
+
+HERE, THERE = Setting("plaza", "plaza"), Setting("plaza", "station")
+ABLATION = """\
+paper: FA-Net
+table: Table I
+variants:
+  - {name: plain, row: Baseline, overrides: {erasing: false}}
+  - {name: more, row: B/L+TEM, overrides: {erasing: true}}
+  - {name: full, row: FA-Net (B/L+TEM+BG+IA+TAL+HPP)}
+claims:
+  - {ours: more, other: plain, says: More is better.}
+  - {ours: full, other: more, metric: rank1, says: All is best.}
+"""
+
+
+def scored(precisions: list[float], ranks: list[int]) -> Scores:
+    ap, first = torch.tensor(precisions, dtype=torch.float64), torch.tensor(ranks)
+    cmc = torch.tensor([(first[first > 0] <= k).double().mean() for k in range(1, 21)])
+    valid = int((first > 0).sum())
+    pids = torch.arange(len(ranks)) // 2
+    mean_ap = ap.nanmean().item()
+    return Scores(mean_ap, cmc, ap, first, pids, valid, len(ranks) - valid)
+
+
+@pytest.fixture
+def outputs(toy_root) -> Path:
+    """Runs of two variants with three seeds; `more` is 0.1 better on every query."""
+    (toy_root / "params/ablations/toy_rows.yaml").write_text(ABLATION)
+    for seed, (name, gain) in product(range(3), [("plain", 0.0), ("more", 0.1)]):
+        base = 0.5 + 0.01 * seed + gain
+        own = scored([base, base + 0.2, float("nan"), base], [1, 3, 0, 1])
+        runs.save_run(
+            str(toy_root / f"outputs/plaza/toy/{name}-s{seed}"),
+            paper="toy",
+            parameters={"benchmark": "plaza", "seed": seed},
+            scores={"plaza": own, "station": own},
+            history=pd.DataFrame({"epoch": [1, 2], "camera": [1.5, seed]}),
+            seconds=1.0,
+            measures={"plaza: mask IoU": 0.25 + gain},
+        )
+    return toy_root / "outputs"
+
+
+@pytest.fixture
+def gather(toy_root, outputs):
+    def gathered(settings=(HERE, THERE), seeds=(0, 1, 2), **options):
+        where = {"outputs": outputs, "root": toy_root}
+        return ablations.gather(
+            "toy_rows", settings=settings, seeds=seeds, **where, **options
+        )
+
+    return gathered
+
+
+def test_scores_are_those_of_the_runs(gather, outputs):
+    study = gather()
+    found = ablations.scores(study, HERE)
+    assert list(found) == ["Baseline", "B/L+TEM"], "nobody ran the whole method"
+    for seed in range(3):
+        record = runs.read_metrics(outputs / f"plaza/toy/more-s{seed}")
+        expected = record["scores"]["plaza"]
+        assert found.loc[seed, "B/L+TEM"] == pytest.approx(expected["mAP"], abs=1e-5)
+        rank1 = ablations.scores(study, HERE, "rank1")
+        assert rank1.loc[seed, "B/L+TEM"] == pytest.approx(expected["rank1"])
+
+
+def test_ours_and_theirs_stand_side_by_side_in_columns_of_their_own(gather):
+    table = ablations.beside_paper(gather())
+    titles = [title for title, _ in table]
+    assert all(title.startswith(("ours, ", "paper, ")) for title in titles)
+    ours = table["ours, plaza (drawn pedestrians)"]
+    assert ours["mAP"].tolist() == ["57.7 ± 1.0", "67.7 ± 1.0", ""]
+    assert ours["seeds"].tolist() == ["3", "3", ""]
+    theirs = table["paper, Market-1501"]
+    assert theirs["mAP"].tolist() == ["72.7", "73.5", "84.6"]
+    assert theirs["rank-1"].tolist() == ["89.7", "90.9", "95.0"]
+    assert list(theirs) == ["mAP", "rank-1"]
+
+
+def test_the_papers_numbers_of_one_metric(gather):
+    found = ablations.printed(gather(), "rank1")
+    assert list(found.index) == ["Market-1501", "DukeMTMC-reID", "MSMT17"]
+    assert found.loc["MSMT17"].tolist() == [64.4, 65.4, 76.8]
+
+
+def test_a_single_seed_has_no_spread(gather):
+    table = ablations.table(gather(settings=[HERE], seeds=[1]))
+    assert table.iloc[0, 0] == "57.7"
+
+
+def test_rows_can_be_chosen_and_claims_follow(gather):
+    study = gather(variants=["plain", "more"])
+    assert list(study.rows.values()) == ["Baseline", "B/L+TEM"]
+    assert [claim.says for claim in study.ablation.claims] == ["More is better."]
+    assert len(ablations.sentences(gather(variants=["more"]))) == 0
+
+
+def test_a_claim_is_judged_where_its_runs_are(gather):
+    found = ablations.judged(gather(settings=[HERE]))
+    assert found["verdict"].tolist() == ["replicated", "not run"]
+    assert found.loc[0, "difference (points)"] == "+10.0"
+    better, best = ablations.sentences(gather(settings=[HERE]))
+    assert better.startswith("More is better. On plaza (drawn pedestrians), B/L+TEM is")
+    assert "10.0 points of mAP above Baseline over 3 seeds" in better
+    assert best == "All is best. On plaza: not run."
+
+
+def test_measures_are_averaged_over_seeds(gather):
+    table = ablations.measured(gather(), ["mask IoU", "mask AUC"])
+    assert table["ours, plaza (drawn pedestrians)", "mask IoU"].tolist() == [
+        "0.25 ± 0.00",
+        "0.35 ± 0.00",
+        "",
+    ]
+    assert set(table["ours, plaza → station (drawn pedestrians)", "mask IoU"]) == {""}
+    assert set(table["ours, plaza (drawn pedestrians)", "mask AUC"]) == {""}
+
+
+def test_histories_stand_side_by_side(gather):
+    found = ablations.histories(gather(), "more", "camera")
+    assert list(found) == ["plaza, seed 0", "plaza, seed 1", "plaza, seed 2"]
+    assert found.loc[2].tolist() == [0, 1, 2] and found.index.name == "epoch"
+    assert ablations.histories(gather(), "full", "camera").empty
+
+
+def test_folders_are_those_of_the_runs(gather, outputs):
+    study = gather(seeds=[2, 9])
+    assert study.folders["more", HERE] == {2: outputs / "plaza/toy/more-s2"}
+
+
+def test_photographs_are_called_so():
+    assert Setting("market1501", "market1501").pictures == "photographs"
+    assert Setting("plaza", "plaza re-ranked").pictures == "drawn pedestrians"
+
+
+def test_an_ablation_that_is_not_there_is_named(gather, toy_root):
+    with pytest.raises(ParameterError, match="unknown ablation 'toy_row'.*toy_rows"):
+        params.read_ablation(toy_root / "params", "toy_row")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("variants: [{name: a}]", "a has no overrides, here or elsewhere"),
+        (
+            "variants: [{name: full}]\nclaims: [{ours: fll, other: full, says: x}]",
+            "unknown variant 'fll'; did you mean full",
+        ),
+        (
+            "variants: [{name: full}]\nclaims: [{ours: full, other: full, says: x,"
+            " metric: mPA}]",
+            "claims.0.metric: Input should be 'mAP' or 'rank1'",
+        ),
+    ],
+)
+def test_a_faulty_ablation_says_what_is_wrong(toy_root, text, fault):
+    (toy_root / "params/ablations/toy_faulty.yaml").write_text(text)
+    with pytest.raises(ParameterError, match=fault):
+        params.read_ablation(toy_root / "params", "toy_faulty")
+
+
+def test_a_variant_may_be_named_where_another_ablation_defines_it(toy_root):
+    text = "variants: [{name: plain, row: II}, {name: full, row: I}]"
+    (toy_root / "params/ablations/toy_again.yaml").write_text(text)
+    again = params.read_ablation(toy_root / "params", "toy_again")
+    assert "plain" in TOY_LAYERS["ablations/toy_parts"]
+    assert [v.overrides for v in again.variants] == [{"erasing": False}, {}]
+
+
+NAMES = sorted(p.stem for p in (runs.ROOT / "params" / "ablations").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_are_called_as_the_paper_prints_them(name):
+    ablation = params.read_ablation(runs.ROOT / "params", name)
+    assert all(variant.row for variant in ablation.variants)
+    if ablation.paper:
+        printed = published(ablation.paper, ablation.table)
+        assert {v.row for v in ablation.variants} <= set(printed.index)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_ablation_has_a_notebook_of_its_name(name):
+    path = runs.ROOT / "notebooks" / "ablations" / f"{name}.ipynb"
+    assert json.loads(path.read_text())["cells"]

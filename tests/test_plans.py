@@ -1,0 +1,110 @@
+"""What is asked for becomes plans, or is refused; either way nothing is written."""
+
+import pytest
+
+from reidlib import runs, sweeps
+from reidlib.plans import make_plan, refuse_other_parameters
+from reidlib.schema import ParameterError
+
+
+@pytest.fixture
+def places(toy_root):
+    before = sorted(toy_root.rglob("*"))
+    yield {"outputs": toy_root / "outputs", "data_root": toy_root / "data"}
+    assert sorted(toy_root.rglob("*")) == before, "nothing is written"
+
+
+@pytest.fixture
+def plan(toy_root, places):
+    asked = {"benchmark": "plaza", "seed": 0} | places
+    return lambda **more: make_plan(toy_root, "toy", **asked | more)
+
+
+@pytest.fixture
+def sweep(toy_root, places):
+    asked = {"ablation": "toy_parts", "benchmarks": ["plaza"], "seeds": [0]}
+    return lambda **more: sweeps.plan(root=toy_root, **asked | places | more)
+
+
+def test_a_plan_has_every_parameter_and_places_seen_from_the_notebook(plan, toy_root):
+    made = plan(seed=3, variant="plain")
+    assert made.title == "toy on plaza, plain-s3"
+    assert made.notebook == toy_root / "notebooks/toy.ipynb"
+    assert made.folder == toy_root / "outputs/plaza/toy/plain-s3"
+    assert made.parameters == {
+        "benchmark": "plaza",
+        "also_on": [],
+        "data_root": "../data",
+        "run_dir": "../outputs/plaza/toy/plain-s3",
+        "seed": 3,
+        "epochs": 2,
+        "learning_rate": 0.5,
+        "milestones": [1],
+        "erasing": False,
+    }
+
+
+def test_text_and_values_override_alike(plan):
+    typed = plan(overrides={"epochs": "4", "also_on": "station", "erasing": "false"})
+    values = plan(overrides={"epochs": 4, "also_on": ["station"], "erasing": False})
+    assert typed == values
+    assert typed.folder.name == "full+also_on=station+epochs=4+erasing=false-s0"
+
+
+def test_only_an_unusual_scale_becomes_part_of_the_name(plan):
+    assert plan(scale="tiny") == plan()
+    assert plan(scale="full").folder.name == "full+scale=full-s0"
+    assert plan(benchmark="market1501") == plan(benchmark="market1501", scale="full")
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"benchmark": "plazza"}, "unknown benchmark 'plazza'; did you mean plaza?"),
+        ({"variant": "plian"}, "unknown variant of toy 'plian'; did you mean plain?"),
+        ({"scale": "tny"}, "unknown scale 'tny'; did you mean tiny?"),
+        ({"overrides": {"epohcs": 1}}, "epohcs: unknown parameter; did you mean"),
+        ({"overrides": {"epochs": 1.5}}, "epochs: 1.5 is a float, an int is wanted"),
+        ({"overrides": {"seed": 1}}, "seed: give it by --seed, not by -p"),
+    ],
+)
+def test_what_is_not_there_is_refused(plan, asked, message):
+    with pytest.raises(ParameterError) as caught:
+        plan(**asked)
+    assert message in str(caught.value)
+
+
+def test_a_folder_with_other_parameters_is_refused_by_a_name_without_this_machine(
+    toy_root, tmp_path
+):
+    places = {"outputs": tmp_path / "kept", "data_root": tmp_path}
+    made = make_plan(toy_root, "toy", benchmark="plaza", seed=0, **places)
+    refuse_other_parameters(made)  # no folder
+    made.folder.mkdir(parents=True)
+    runs.write_parameters(made.folder, made.parameters)
+    refuse_other_parameters(made)
+    runs.write_parameters(made.folder, made.parameters | {"epochs": 3})
+    with pytest.raises(runs.RunError) as caught:
+        refuse_other_parameters(made)
+    assert str(caught.value).splitlines() == [
+        "kept/plaza/toy/full-s0 holds a run with other parameters:",
+        "  epochs: 3 there, 2 wanted",
+        "reid run --fresh throws it away, --outputs DIR keeps both",
+    ]
+
+
+def test_a_sweep_is_every_variant_on_every_benchmark_a_seed_at_a_time(sweep):
+    plans = sweep(benchmarks=["plaza", "station"], seeds=[0, 1])
+    assert [one.title for one in plans] == [
+        f"toy on {benchmark}, {variant}-s{seed}"
+        for seed in (0, 1)
+        for benchmark in ("plaza", "station")
+        for variant in ("full", "plain")
+    ]
+    assert [one.parameters["erasing"] for one in plans[:2]] == [True, False]
+
+
+def test_what_is_asked_twice_is_planned_once_in_the_order_of_the_file(sweep):
+    assert sweep(seeds=[0, 0]) == sweep(variants=["plain", "full", "plain"]) == sweep()
+    (one,) = sweep(variants=["plain"], overrides={"epochs": 3})
+    assert one.folder.name == "plain+epochs=3-s0"
