@@ -14,6 +14,9 @@ from reidlib.models.fanet import (
     gate,
     objective,
 )
+from reidlib.params import resolve
+from reidlib.runs import ROOT
+from reidlib.schema import notebook_schema
 
 
 def count(*modules: nn.Module) -> int:
@@ -44,6 +47,47 @@ def full_size(num_identities: int, num_cameras: int, **parts) -> FANet:
 )
 def test_parameter_counts_of_training(row, identities, cameras, parameters):
     assert count(full_size(identities, cameras, **TABLE_I[row])) == parameters
+
+
+@pytest.mark.parametrize(
+    ("variant", "parameters"),
+    [
+        ("baseline", 25_046_080),
+        ("tem", 25_899_072),
+        ("tem-bg", 47_974_464),
+        ("tem-bg-ia", 47_974_464),
+        ("tem-bg-ia-tal", 47_974_464),
+        ("full", 65_075_008),
+    ],
+)
+def test_parameter_counts_of_the_variants_as_they_are_run(variant, parameters):
+    settings = full_scale(variant)
+    names = ["enhancement", "background", "interaction", "pyramid", "attention_maps"]
+    names += ["stripe_width", "pooling"]
+    parts = {name: settings[name] for name in names}
+    assert count(full_size(751, 6, **parts)) == parameters
+
+
+def full_scale(variant: str) -> dict:
+    """The parameters of a row of Table I on Market-1501, as `reid run` merges them."""
+    schema = notebook_schema(ROOT / "notebooks" / "fanet.ipynb")
+    given = {"benchmark": "market1501", "data_root": "", "run_dir": "", "seed": 0}
+    setting = {"paper": "fanet", "benchmark": "market1501", "scale": "full"}
+    setting["variant"] = variant
+    return resolve(schema, ROOT / "params", **setting, given=given)
+
+
+def test_a_step_at_full_size_is_finite():
+    """Two people with two images each; the batch of 128 is bench/bench_full_size.py."""
+    settings, labels = full_scale("full"), torch.tensor([0, 0, 1, 1])
+    size = settings["image_height"], settings["image_width"]
+    model = FANet(load_resnet("resnet50"), num_identities=751, num_cameras=6)
+    batch = BATCH.__class__(labels=labels, camids=torch.tensor([0, 1, 2, 3]))
+    terms = objective(model(torch.randn(4, 3, *size)), batch)
+    loss = sum(settings[f"{name}_weight"] * term for name, term in terms.items())
+    loss.backward()
+    gradients = [p.grad for p in model.parameters()]
+    assert loss.isfinite() and all(grad.isfinite().all() for grad in gradients)
 
 
 @pytest.mark.parametrize(

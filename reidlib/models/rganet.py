@@ -1,0 +1,250 @@
+"""RGANet: body regions found by their names, and assessed before they are compared.
+
+*Region Generation and Assessment Network for Occluded Person Re-Identification*, TIFS.
+Sections   III-C, Eq. 1-2 -> region_masks, masked_mean (prompts and Eq. 3: stage 0, in
+           rganet_prompts.py); III-D, Eq. 4-6 -> RGANet.assess, RegionMemory
+           III-E, Eq. 7-8 -> objective; Eq. 9-10 -> distances
+Shapes     B images, H x W patches (P in all), N regions, D joint width, M identities
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reidlib.backbones_clip import ImageTower
+from reidlib.layers import BNNeck
+from reidlib.losses import triplet_loss
+
+CHOICES = {
+    "regions": ("none", "stripe", "text"),
+    "assessment": ("none", "dai", "iai", "both"),
+    "ram": ("softmax", "mean"),
+    "momentum_of": ("old", "new"),
+}
+
+
+class Embedding(NamedTuple):
+    """What `distances` compares; N is 0 without regions."""
+
+    global_feature: Tensor  # F_g (B, D)
+    regions: Tensor  # F^r (B, N, D)
+    weights: Tensor  # w (B, N) in [0, 1]
+
+
+class Output(NamedTuple):
+    """What each loss sees; parts that a variant leaves out are None."""
+
+    embedding: Embedding  # before the BNNecks: compared, seen by the triplet losses
+    masks: Tensor | None  # S (B, N+1, H, W), background first
+    alpha: Tensor | None  # (B, N) in [0, 1]
+    beta: Tensor | None  # (B, N) in [0, 1]
+    logits: Tensor  # (B, M) of the global feature
+    region_logits: Tensor | None  # (N, B, M)
+
+
+def region_masks(patches: Tensor, prototypes: Tensor, gamma: float) -> Tensor:
+    """Share (B, N+1, P) of each region in each patch, in float32. RGANet, Eq. 1.
+
+        S_j = exp(gamma <F, p_j>) / sum over k = 0..N of exp(gamma <F, p_k>)
+
+    F  patches (B, P, D)    p  prototypes (N+1, D), background first    <,>  cosine
+    """
+    with torch.autocast(patches.device.type, enabled=False):
+        patches = F.normalize(patches.float(), dim=-1)
+        cosines = patches @ F.normalize(prototypes.float(), dim=-1).T  # (B, P, N+1)
+        return (gamma * cosines).softmax(-1).mT
+
+
+def masked_mean(patches: Tensor, masks: Tensor) -> Tensor:
+    """Mean of patches (B, P, D) under masks (B, N, P): (B, N, D). RGANet, Eq. 2.
+
+    A mass below 1e-12 counts as 1e-12: a region without any has the feature 0.
+    """
+    return masks @ patches / masks.sum(-1, keepdim=True).clamp_min(1e-12)
+
+
+class RegionMemory(nn.Module):
+    """Centres C_j (N, D) of the regions' features (Sec. III-D); empty until `start`.
+
+    kept        weight of the old centre      threshold  of alpha, to move the centre
+    pass_rates  share (N,) of regions above it, a mean over about ten updates
+    """
+
+    def __init__(self, shape: tuple[int, int], kept: float, threshold: float) -> None:
+        super().__init__()
+        self.kept, self.threshold = kept, threshold
+        self.register_buffer("centers", torch.zeros(shape))
+        self.register_buffer("pass_rates", torch.zeros(shape[0]))
+
+    def start(self, stripes: Tensor) -> None:
+        """Begin with the mean of the training set's stripes (images, N, D)."""
+        self.centers.copy_(stripes.detach().mean(0))
+
+    @torch.no_grad()
+    def update(self, output: Output, batch: object = None) -> None:
+        """Move each centre to the mean of its regions that pass. RGANet, Eq. 5.
+
+            C_j = m_u C_j + (1 - m_u) mean over images with alpha_j > 0.85 of F^r_j
+
+        After every step, as training's `after_step`. Without alpha all regions pass; a
+        centre for which none does stays. Raises RuntimeError before `start`.
+        """
+        if not self.centers.any():
+            raise RuntimeError("the memory is empty: start it with the model's stripes")
+        regions, alpha = output.embedding.regions, output.alpha
+        scores = torch.ones_like(regions[..., 0]) if alpha is None else alpha
+        passing = (scores > self.threshold).float()  # (B, N)
+        counts = passing.sum(0)[:, None]  # (N, 1)
+        means = (regions * passing[..., None]).sum(0) / counts.clamp_min(1)  # (N, D)
+        moved = self.kept * self.centers + (1 - self.kept) * means
+        self.centers.copy_(moved.where(counts > 0, self.centers))
+        self.pass_rates.lerp_(passing.mean(0), 0.1)
+
+
+class RGANet(nn.Module):
+    """A CLIP image tower; a neck and a classifier for the image and for each region.
+
+    prototypes      p_1..p_N (N, D), kept as they are; stripes only count them
+    regions         none (the baseline) | stripe (Table V, 1-4) | text (5-8)
+    assessment      none (w = 1) | dai (alpha) | iai (beta) | both, as in Table V
+    ram             softmax | mean of the indicators is w; beta alone is a softmax
+    gamma           of Eq. 1      threshold  of alpha, for a region to be remembered
+    class_token     is the global feature, in place of the mean over patches
+    momentum        m_u of Eq. 5, the weight of the old centre (as printed) | the new
+    """
+
+    def __init__(
+        self,
+        image_tower: ImageTower,
+        prototypes: Tensor,
+        *,
+        num_identities: int,
+        regions: str = "text",
+        assessment: str = "both",
+        ram: str = "softmax",
+        gamma: float = 20.0,
+        class_token: bool = False,
+        momentum: float = 0.3,
+        momentum_of: str = "old",
+        threshold: float = 0.85,
+    ) -> None:
+        super().__init__()
+        given = (regions, assessment, ram, momentum_of)
+        for (name, choices), value in zip(CHOICES.items(), given, strict=True):
+            if value not in choices:
+                raise ValueError(f"{name} is {value!r}: choose from {choices}")
+        N, D = (0 if regions == "none" else len(prototypes)), image_tower.joint_width
+        has_alpha, has_beta = (N and assessment in (a, "both") for a in ("dai", "iai"))
+        fixed = prototypes.detach().clone() if regions == "text" else None
+        free = nn.Parameter(0.02 * torch.randn(D)) if regions == "text" else None
+        kept = momentum if momentum_of == "old" else 1 - momentum
+        self.image_tower, self.grid, self.num_regions = image_tower, image_tower.grid, N
+        self.gamma, self.mean_ram, self.class_token = gamma, ram == "mean", class_token
+        self.register_buffer("prototypes", fixed)
+        self.background = free  # p_0
+        self.discrimination = nn.Linear(D, 1) if has_alpha else None  # W_a
+        self.memory = RegionMemory((N, D), kept, threshold) if has_beta else None
+        self.neck = BNNeck(D, num_identities)
+        self.region_necks = nn.ModuleList(BNNeck(D, num_identities) for _ in range(N))
+
+    def segment(self, patches: Tensor, prototypes: Tensor) -> Tensor:
+        """Return masks (B, N+1, H, W) of patches (B, P, D) for p_0 and p_1..p_N."""
+        every = torch.cat([self.background[None], prototypes])  # (N+1, D)
+        return region_masks(patches, every, self.gamma).unflatten(2, self.grid)
+
+    def stripes(self, images: Tensor) -> Tensor:
+        """Return means over N horizontal stripes (B, N, D), to start the memory."""
+        return self.pool_stripes(self.image_tower(images).joint[:, 1:].float())
+
+    def pool_stripes(self, patches: Tensor) -> Tensor:
+        """Return means (B, N, D) of patches (B, P, D); stripes may share a row."""
+        maps = patches.mT.unflatten(2, self.grid)
+        return F.adaptive_avg_pool2d(maps, (self.num_regions, 1))[..., 0].mT
+
+    def assess(self, regions: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor]:
+        """Return alpha, beta and w, each (B, N), of regions (B, N, D). Eq. 4 and 6."""
+        alpha = beta = None
+        if self.discrimination is not None:
+            alpha = self.discrimination(regions)[..., 0].sigmoid()
+        if self.memory is not None:
+            cosines = F.cosine_similarity(regions, self.memory.centers, dim=-1)
+            beta = cosines.clamp_min(0) if self.mean_ram else cosines.softmax(-1)
+        scores = [score for score in (alpha, beta) if score is not None]
+        weights = sum(scores) if scores else torch.ones_like(regions[..., 0])
+        if self.mean_ram and scores:
+            weights = weights / len(scores)
+        elif alpha is not None:
+            weights = weights.softmax(-1)
+        return alpha, beta, weights
+
+    def embed(self, images: Tensor) -> Embedding:
+        """Return what `distances` compares of images (B, 3, height, width)."""
+        return self(images).embedding
+
+    def forward(self, images: Tensor) -> Output:
+        """Embed, assess and classify images (B, 3, height, width)."""
+        tokens, masks = self.image_tower(images).joint.float(), None  # (B, 1+P, D)
+        patches = tokens[:, 1:]
+        pooled = tokens[:, 0] if self.class_token else patches.mean(1)
+        with torch.autocast(tokens.device.type, enabled=False):
+            if self.background is None:
+                regions = self.pool_stripes(patches)
+            else:
+                masks = self.segment(patches, self.prototypes)
+                regions = masked_mean(patches, masks[:, 1:].flatten(2))
+            alpha, beta, weights = self.assess(regions)
+        pairs = zip(self.region_necks, regions.unbind(1), strict=True)
+        logits = [neck(region).logits for neck, region in pairs]  # N of (B, M)
+        logits = torch.stack(logits) if logits else None
+        embedding = Embedding(pooled, regions, weights)
+        return Output(embedding, masks, alpha, beta, self.neck(pooled).logits, logits)
+
+
+def objective(
+    output: Output,
+    batch: NamedTuple,
+    *,
+    label_smoothing: float = 0.1,
+    margin: float = 0.3,
+    soft_margin: bool = False,
+) -> dict[str, Tensor]:
+    """Return the terms of Eq. 8, not weighted; without regions only the last two.
+
+        region_identity  sum over j of mean over images of w_j CE_j      (Eq. 7)
+        region_triplet   sum over j of the triplet loss of F^r_j
+
+    identity and triplet are of F_g. batch has labels (B,) from 0. w has gradients.
+    """
+    margins = {"margin": margin, "soft_margin": soft_margin}
+    triplet = partial(triplet_loss, labels=batch.labels, **margins)
+    identity = partial(F.cross_entropy, target=batch.labels, reduction="none")
+    identity = partial(identity, label_smoothing=label_smoothing)
+    pooled, regions, weights = output.embedding
+    terms = {"identity": identity(output.logits).mean(), "triplet": triplet(pooled)}
+    if output.region_logits is not None:
+        pairs = zip(weights.unbind(1), output.region_logits, strict=True)
+        terms["region_identity"] = sum((w * identity(x)).mean() for w, x in pairs)
+        terms["region_triplet"] = sum(triplet(region) for region in regions.unbind(1))
+    return terms
+
+
+def distances(query: Embedding, gallery: Embedding) -> Tensor:
+    """Distances (Q, G) in [0, 2], in float32. RGANet, Eq. 9-10.
+
+        d = (sum_j w_j^q w_j^g d_j + d_g) / (sum_j w_j^q w_j^g + 1) = 1 - s / (1 + W)
+
+    d_j, d_g are 1 - <,>: s is one product of all features, regions scaled by w_j.
+    """
+    with torch.autocast(query.weights.device.type, enabled=False):
+        shared = query.weights.float() @ gallery.weights.float().T  # W (Q, G)
+        similarities = _scaled(query) @ _scaled(gallery).T  # s (Q, G)
+        return (1 - similarities / (1 + shared)).clamp_min(0)
+
+
+def _scaled(embedding: Embedding) -> Tensor:
+    pooled, regions, weights = (part.float() for part in embedding)
+    regions = regions * (weights / regions.norm(dim=-1).clamp_min(1e-12))[..., None]
+    return torch.cat([regions.flatten(1), F.normalize(pooled)], 1)  # (B, ND + D)

@@ -1,0 +1,115 @@
+"""RGANet, stage 0: names of regions as prompts, by hand or learned, to prototypes.
+
+*Region Generation and Assessment Network for Occluded Person Re-Identification*, TIFS.
+Sections   III-C prompts -> fill_template, encode_prompts, PromptLearner
+           Eq. 3 -> segmentation_loss, objective      IV-B the stage, IV-D Table VI
+Readings   Eq. 3 is minus the mean over labelled cells. The background prototype p_0
+           stays as it is here: only the context vectors are said to be trained.
+Shapes     B images, H x W patches, N regions, D joint width, L text positions, K
+           context vectors
+"""
+
+from collections.abc import Iterable
+from copy import deepcopy
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from reidlib.backbones_clip import TextTower
+
+BODY = ("head", "upper body", "lower body", "foot")
+REGIONS = {2: BODY[1:3], 3: BODY[:3], 4: BODY, 5: (*BODY, "bags")}  # Fig. 3a, by N
+TEMPLATES = (  # Table VI; the last is the default
+    "a photo of a [CLASS].",
+    "a person photo of a [CLASS].",
+    "a photo of a [CLASS] part of a person.",
+    "a [CLASS] part of a person.",
+)
+
+
+def fill_template(template: str, names: Iterable[str]) -> list[str]:
+    """Put each name in the place of [CLASS]."""
+    if "[CLASS]" not in template:
+        raise ValueError(f"prompt {template!r} has no place for a name: add [CLASS]")
+    return [template.replace("[CLASS]", name) for name in names]
+
+
+@torch.no_grad()
+def encode_prompts(text_tower: TextTower, ids: Tensor) -> Tensor:
+    """Return the prototypes (N, D) of N texts, token ids (N, L)."""
+    return text_tower(ids).sentence
+
+
+class PromptLearner(nn.Module):
+    """[V]_1 ... [V]_K [CLASS]: K context vectors for all classes, all else frozen.
+
+    model            the RGANet whose masks are taught, with regions="text"
+    ids              token ids (N, L) of the class words alone
+    context_vectors  K, initialised from N(0, 0.02) as in CoOp (Zhou et al. 2022)
+    Model and text tower are copied and frozen; those given stay as they are. What is
+    learned are `prototypes`, which go into model.prototypes.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        text_tower: TextTower,
+        ids: Tensor,
+        *,
+        context_vectors: int = 8,
+    ) -> None:
+        super().__init__()
+        self.model = deepcopy(model).requires_grad_(False)
+        self.text_tower = deepcopy(text_tower).requires_grad_(False)
+        start = torch.empty(context_vectors, text_tower.width)
+        self.context = nn.Parameter(nn.init.normal_(start, std=0.02))
+        length = int(ids.argmax(1).max()) + 1  # the end of text has the largest id
+        places = ids.new_zeros(len(ids), context_vectors)  # any id but the end's
+        ids = torch.cat([ids[:, :1], places, ids[:, 1:length]], dim=1)
+        self.register_buffer("ids", ids, persistent=False)  # (N, K + L)
+
+    def prototypes(self) -> Tensor:
+        """Return p_1..p_N (N, D); gradients reach the context vectors."""
+        words = self.text_tower.embed_tokens(self.ids)  # (N, K + L, text width)
+        context = self.context.expand(len(words), -1, -1)
+        class_words = words[:, 1 + len(self.context) :]
+        embeddings = torch.cat([words[:, :1], context, class_words], dim=1)
+        return self.text_tower.encode(embeddings, self.ids).sentence
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return masks S (B, N+1, H, W) of images (B, 3, height, width)."""
+        patches = self.model.image_tower(images).joint[:, 1:]
+        return self.model.segment(patches, self.prototypes())
+
+
+def segmentation_loss(
+    masks: Tensor, labels: Tensor, *, background: bool = False
+) -> Tensor:
+    """Teach masks the parts of the body. RGANet, Eq. 3, with a minus and as a mean.
+
+        L_seg = - mean over cells with a label j in 1..N of log S_j
+
+    masks       S (B, N+1, H, W); shares below 1e-38 count as 1e-38
+    labels      (B, H, W), 0..N; negative: not known, left out
+    background  cells of label 0 count, too
+    Without a cell that counts the loss is 0. Raises ValueError for labels above N.
+    """
+    regions = masks.shape[1] - 1
+    if labels.max() > regions:
+        raise ValueError(
+            f"labels reach {int(labels.max())}, but there are masks of {regions} "
+            "regions: give the label -1 to what is none of them, occluders too"
+        )
+    counted = labels >= (0 if background else 1)  # (B, H, W)
+    shares = masks.gather(1, labels.clamp_min(0)[:, None])[:, 0]  # (B, H, W)
+    logarithms = shares.clamp_min(1e-38).log()
+    return -(logarithms * counted).sum() / counted.sum().clamp_min(1)
+
+
+def objective(
+    masks: Tensor, batch: NamedTuple, *, background: bool = False
+) -> dict[str, Tensor]:
+    """Return the term of stage 0; batch has regions (B, H, W), labels of the cells."""
+    loss = segmentation_loss(masks, batch.regions, background=background)
+    return {"segmentation": loss}
