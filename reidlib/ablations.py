@@ -1,4 +1,4 @@
-"""One table of a paper: its variants over seeds, ours beside theirs, and its claims.
+"""One table of a paper: its variants over seeds, ours beside theirs.
 
 Ours and the paper's numbers never share a column: the pictures are not the same.
 """
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from reidlib.comparison import Comparison, compare, sentence, spread, verdict
+from reidlib.comparison import spread
 from reidlib.params import Ablation, read_ablation
 from reidlib.pedestrians import RECIPES
 from reidlib.published import published
@@ -150,6 +150,30 @@ def scores(study: Study, setting: Setting, metric: str = "mAP") -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def curves(
+    study: Study, parameter: str, metric: str = "mAP", **known: float
+) -> dict[str, pd.DataFrame]:
+    """Scores over the values of one parameter, for plots.value_curve.
+
+    Its rows are called `<parameter> = <value>`; `known` are the values of other rows,
+    by the variant's name. Settings without such runs are left out.
+    """
+    start = f"{parameter} = "
+    value_of = {row: known[name] for name, row in study.rows.items() if name in known}
+    value_of |= {
+        row: float(row.removeprefix(start))
+        for row in study.rows.values()
+        if row.startswith(start) and row not in value_of
+    }
+    found = {}
+    for setting in study.settings:
+        frame = scores(study, setting, metric)
+        frame = frame[[row for row in frame if row in value_of]]
+        if not frame.empty:
+            found[str(setting)] = frame.rename(columns=value_of)
+    return found
+
+
 def table(study: Study, metrics: Sequence[str] = ("mAP", "rank1")) -> pd.DataFrame:
     """Ours in percent, mean ± one standard deviation over seeds; a row per variant.
 
@@ -226,63 +250,3 @@ def measured(study: Study, names: Sequence[str]) -> pd.DataFrame:
             title = f"ours, {setting} ({setting.pictures})"
             columns[title, name] = pd.Series(values, dtype=object)
     return _by_row(study, pd.DataFrame(columns))
-
-
-def comparisons(study: Study, setting: Setting) -> list[Comparison | None]:
-    """What the runs say of each claim; None where runs are missing."""
-    found = []
-    for claim in study.ablation.claims:
-        sides = claim.ours, claim.other
-        if all((name, setting) in study.queries for name in sides):
-            ours, other = (per_query(study, n, setting, claim.metric) for n in sides)
-            found.append(compare(ours, other) if set(ours) & set(other) else None)
-        else:
-            found.append(None)
-    return found
-
-
-def judged(study: Study) -> pd.DataFrame:
-    """Every claim in every setting: differences in points, intervals, verdict."""
-    rows = []
-    for setting in study.settings:
-        found = comparisons(study, setting)
-        for claim, result in zip(study.ablation.claims, found, strict=True):
-            row = {"claim": claim.says, "where": str(setting), "metric": claim.metric}
-            row["ours"], row["against"] = (
-                study.rows[n] for n in (claim.ours, claim.other)
-            )
-            rows.append(
-                row | (_in_points(result) if result else {"verdict": "not run"})
-            )
-    return pd.DataFrame(rows)
-
-
-def _in_points(result: Comparison) -> dict[str, str]:
-    seeds, queries = (
-        f"{100 * interval.low:+.1f} to {100 * interval.high:+.1f}"
-        for interval in (result.over_seeds, result.over_queries)
-    )
-    points = f"{100 * result.difference:+.1f}"
-    row = {"difference (points)": points, "over seeds": seeds, "over queries": queries}
-    return row | {"verdict": verdict(result)}
-
-
-def sentences(study: Study) -> list[str]:
-    """One sentence per claim and setting, the paper's words first."""
-    spoken = []
-    for setting in study.settings:
-        found = comparisons(study, setting)
-        for claim, result in zip(study.ablation.claims, found, strict=True):
-            if result is None:
-                spoken.append(f"{claim.says} On {setting}: not run.")
-                continue
-            words = sentence(
-                result,
-                ours=study.rows[claim.ours],
-                other=study.rows[claim.other],
-                metric=METRICS[claim.metric],
-                where=str(setting),
-                pictures=setting.pictures,
-            )
-            spoken.append(f"{claim.says} {words}")
-    return spoken

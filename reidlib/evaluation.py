@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from reidlib import kept
 from reidlib.data import Batch, Benchmark, Sample, test_loader
 from reidlib.extraction import Embedded, extract, images_of
 from reidlib.metrics import (
@@ -93,6 +94,25 @@ def examples(found: Search, *, successes: int, failures: int) -> Tensor:
     spread = torch.linspace(0, max(len(hits) - 1, 0), min(successes, len(hits)))
     worst = misses[rank[misses].argsort(descending=True, stable=True)]
     return torch.cat([hits[spread.long()], worst[:failures]])
+
+
+def keep_ranked(
+    found: Search, benchmark: Benchmark, run_dir: str, *, queries: int, count: int
+) -> None:
+    """Keep the nearest images of some queries in ranked.npz, drawn ones only.
+
+    queries   how many, spread over the set      count  of images for each
+    """
+    total = len(benchmark.query)
+    chosen = torch.linspace(0, total - 1, min(queries, total)).long()
+    order, hits, _ = (part.cpu() for part in ranking(found, chosen))
+    places = kept.names_of([sample.path for sample in benchmark.gallery])
+    arrays = {
+        "queries": kept.names_of([benchmark.query[i].path for i in chosen]),
+        "nearest": places[order[:, :count].numpy()],
+        "hits": hits[:, :count].numpy(),
+    }
+    kept.write(run_dir, "ranked", {benchmark.name: arrays})
 
 
 def ranking(found: Search, queries: Tensor) -> Ranking:

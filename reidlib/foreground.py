@@ -7,20 +7,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from reidlib import kept
 from reidlib.data import Sample, read_mask, test_loader
 from reidlib.extraction import evaluating
 from reidlib.masks import cell_shares, mask_auc, share_inside, soft_iou
-from reidlib.pedestrians import RECIPES, Part, draw_again, place_of
+from reidlib.pedestrians import Part
 from reidlib.transforms import Transform
 
 IN_UNIT_RANGE = {"Z", "1 - Z", "true person"}
-KEPT = "looks.npz"
+KEPT = "looks"
 PERSON = [Part.HEAD, Part.UPPER_BODY, Part.LOWER_BODY, Part.FOOT]
 
 
@@ -87,35 +87,20 @@ def some(looks: Looks, count: int) -> tuple[list[Path], dict[str, Tensor]]:
 
 
 def keep(looks: Mapping[str, Looks], run_dir: str, count: int) -> None:
-    """Write maps of `count` images per benchmark to looks.npz in a run's folder.
-
-    For drawn pictures only, which can be drawn again; nothing is written for "".
-    """
+    """Keep maps of `count` images per benchmark in looks.npz, drawn ones only."""
     arrays = {}
     for name, found in looks.items():
         paths, maps = some(found, count)
-        if not run_dir or name not in RECIPES:
-            continue
-        arrays[f"{name}/names"] = np.array([place_of(path) for path in paths])
-        for title, values in maps.items():
-            arrays[f"{name}/{title}"] = values.numpy().astype(np.float16)
-    if arrays:
-        Path(run_dir).mkdir(parents=True, exist_ok=True)
-        partial = Path(run_dir) / f".{KEPT}"
-        with partial.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        partial.replace(Path(run_dir) / KEPT)
+        arrays[name] = {"names": kept.names_of(paths), **maps}
+    kept.write(run_dir, KEPT, arrays)
 
 
-def kept(folder: Path, benchmark: str) -> tuple[list[Image.Image], dict[str, Tensor]]:
+def kept_looks(
+    folder: Path, benchmark: str
+) -> tuple[list[Image.Image], dict[str, Tensor]]:
     """Pictures, drawn again, and maps by name that a run kept of a benchmark."""
-    with np.load(folder / KEPT) as arrays:
-        found = {
-            title: arrays[f"{name}/{title}"]
-            for name, _, title in (key.rpartition("/") for key in arrays.files)
-            if name == benchmark
-        }
-    pictures = [draw_again(benchmark, name) for name in found.pop("names").tolist()]
+    found = kept.read(folder, KEPT, benchmark)
+    pictures = kept.pictures(benchmark, found.pop("names", ()))
     maps = {title: torch.from_numpy(values).float() for title, values in found.items()}
     return pictures, maps
 
@@ -149,12 +134,3 @@ def quality(looks: Looks) -> pd.Series:
         found["IoU of ones"] = soft_iou(torch.ones_like(mask), person).nanmean()
         found["mask AUC"] = torch.tensor(mask_auc(mask, person > 0.5))
     return pd.Series({name: float(value) for name, value in found.items()})
-
-
-def measures(qualities: Mapping[str, pd.Series]) -> dict[str, float]:
-    """Qualities by benchmark as one flat record, `plaza: mask IoU` and so on."""
-    return {
-        f"{benchmark}: {name}": float(value)
-        for benchmark, values in qualities.items()
-        for name, value in values.items()
-    }

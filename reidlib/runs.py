@@ -161,6 +161,15 @@ def save_run(
     return record
 
 
+def flat(qualities: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Measures by benchmark and name as one record, `plaza: mask IoU` and so on."""
+    return {
+        f"{benchmark}: {name}": float(value)
+        for benchmark, values in qualities.items()
+        for name, value in values.items()
+    }
+
+
 def write_queries(folder: Path, scores: Mapping[str, "Scores"]) -> None:
     """Write queries.csv.gz: what every query scored, for statistics over queries."""
     parts = {

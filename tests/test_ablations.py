@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import TOY_LAYERS
 
-from reidlib import ablations, params, runs
+from reidlib import ablations, claims, params, runs
 from reidlib.ablations import Setting
 from reidlib.metrics import Scores
 from reidlib.params import ParameterError
@@ -108,14 +108,14 @@ def test_rows_can_be_chosen_and_claims_follow(gather):
     study = gather(variants=["plain", "more"])
     assert list(study.rows.values()) == ["Baseline", "B/L+TEM"]
     assert [claim.says for claim in study.ablation.claims] == ["More is better."]
-    assert len(ablations.sentences(gather(variants=["more"]))) == 0
+    assert len(claims.sentences(gather(variants=["more"]))) == 0
 
 
 def test_a_claim_is_judged_where_its_runs_are(gather):
-    found = ablations.judged(gather(settings=[HERE]))
+    found = claims.judged(gather(settings=[HERE]))
     assert found["verdict"].tolist() == ["replicated", "not run"]
     assert found.loc[0, "difference (points)"] == "+10.0"
-    better, best = ablations.sentences(gather(settings=[HERE]))
+    better, best = claims.sentences(gather(settings=[HERE]))
     assert better.startswith("More is better. On plaza (drawn pedestrians), B/L+TEM is")
     assert "10.0 points of mAP above Baseline over 3 seeds" in better
     assert best == "All is best. On plaza: not run."
@@ -137,6 +137,23 @@ def test_histories_stand_side_by_side(gather):
     assert list(found) == ["plaza, seed 0", "plaza, seed 1", "plaza, seed 2"]
     assert found.loc[2].tolist() == [0, 1, 2] and found.index.name == "epoch"
     assert ablations.histories(gather(), "full", "camera").empty
+
+
+def test_curves_are_over_the_values_of_one_parameter(gather, toy_root):
+    text = """\
+variants:
+  - {name: plain, row: k = 1}
+  - {name: more, row: the default}
+  - {name: full, row: m = 3, overrides: {}}
+"""
+    (toy_root / "params/ablations/toy_rows.yaml").write_text(
+        text + "  - {name: k-9, row: k = 9, overrides: {epochs: 9}}\n"
+    )
+    (toy_root / "params/ablations/toy_other.yaml").write_text(ABLATION)
+    curves = ablations.curves(gather(settings=[HERE]), "k", more=4)
+    assert list(curves) == ["plaza"]
+    assert curves["plaza"].mean().round(3).to_dict() == {1.0: 0.577, 4: 0.677}
+    assert ablations.curves(gather(settings=[HERE]), "m") == {}
 
 
 def test_folders_are_those_of_the_runs(gather, outputs):

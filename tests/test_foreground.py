@@ -3,20 +3,17 @@
 from pathlib import Path
 from types import SimpleNamespace
 
-import pandas as pd
 import pytest
 import torch
 from small_fanet import tiny
 
 from reidlib.data import Sample
 from reidlib.foreground import (
-    KEPT,
     Looks,
     heat_maps,
     keep,
-    kept,
+    kept_looks,
     look,
-    measures,
     quality,
     some,
 )
@@ -100,11 +97,11 @@ def test_maps_of_drawn_people_are_kept_and_their_pictures_drawn_again(tmp_path):
     maps = {"Z": torch.rand(1, 4, 2)}
     found = {"smoke": Looks((name,), maps, torch.rand(1, 4, 2))}
     keep(found, str(tmp_path), 3)
-    (picture,), again = kept(tmp_path, "smoke")
+    (picture,), again = kept_looks(tmp_path, "smoke")
     assert picture.tobytes() == draw(shot).image.tobytes()
     assert list(again) == ["Z", "true person"]
     torch.testing.assert_close(again["Z"], maps["Z"], atol=1e-3, rtol=0)
-    assert [path.name for path in tmp_path.iterdir()] == [KEPT], "no temporary file"
+    assert [path.name for path in tmp_path.iterdir()] == ["looks.npz"], "no more"
 
 
 def test_maps_of_photographs_and_of_runs_without_a_folder_are_not_kept(tmp_path):
@@ -112,6 +109,7 @@ def test_maps_of_photographs_and_of_runs_without_a_folder_are_not_kept(tmp_path)
     keep({"market1501": found}, str(tmp_path), 3)
     keep({"smoke": found}, "", 3)
     assert not list(tmp_path.iterdir())
+    assert kept_looks(tmp_path, "smoke") == ([], {})
 
 
 def test_some_images_are_spread_over_all_and_end_with_the_true_person():
@@ -121,11 +119,3 @@ def test_some_images_are_spread_over_all_and_end_with_the_true_person():
     assert list(map(str, paths)) == ["a", "e", "i"]
     assert chosen["|F|"].flatten().tolist() == [0, 4, 8]
     assert list(chosen) == ["|F|", "true person"]
-
-
-def test_measures_are_flat_and_named_by_benchmark():
-    rows = {
-        "plaza": pd.Series({"mask IoU": 0.5}),
-        "station": pd.Series({"mask IoU": 1}),
-    }
-    assert measures(rows) == {"plaza: mask IoU": 0.5, "station: mask IoU": 1.0}

@@ -118,6 +118,13 @@ def test_area_of_the_staircase_is_the_average_precision():
     assert f"{area:.4f}" in ax.get_title(loc="left")
 
 
+def test_maps_may_carry_notes(samples):
+    maps, notes = {"head": torch.rand(2, 3, 2)}, {"head": ["w 0.3", "w 0.7"]}
+    figure = plots.mask_overlays(samples[:2], maps, notes=notes)
+    assert titles(figure) == ["image", "head\nw 0.3", "", "w 0.7"]
+    assert png(figure)
+
+
 def test_variants_have_a_dot_per_run_and_panels_of_their_own():
     here = pd.DataFrame({"base": [0.5, 0.7], "more": [0.8, 0.9]})
     there = pd.DataFrame({"base": [0.25]})

@@ -36,7 +36,8 @@ ROOMS: dict[str, set[str]] = {
     "preflight": {"step"},
     "extraction": {"data", "step"},
     "training": {"checkpoints", "data", "extraction", "optim", "preflight", "step"},
-    "evaluation": {"data", "extraction", "metrics", "rerank", "transforms"},
+    "kept": {"pedestrians"},
+    "evaluation": {"data", "extraction", "kept", "metrics", "rerank", "transforms"},
     "pretraining": {"backbones", "data", "losses", "masks", "metrics", "pedestrians"},
     # parameters, runs and the command know no model
     "schema": set(),
@@ -50,8 +51,10 @@ ROOMS: dict[str, set[str]] = {
     # tables and figures, for notebooks
     "published": set(),
     "comparison": set(),
+    "claims": {"ablations", "comparison"},
     "ablations": {"comparison", "params", "pedestrians", "published", "runs"},
-    "foreground": {"data", "extraction", "masks", "pedestrians", "transforms"},
+    "foreground": {"data", "extraction", "kept", "masks", "pedestrians", "transforms"},
+    "parts": {"data", "extraction", "kept", "masks", "pedestrians", "transforms"},
     "plots": {"data", "metrics"},
 }
 ONLY_TORCH = ("metrics", "rerank", "losses", "layers", "masks", "models")

@@ -155,6 +155,11 @@ def test_measures_of_all_runs_are_one_table(tmp_path):
     assert runs.collect_measures(tmp_path / "nothing").empty
 
 
+def test_measures_are_flat_and_named_by_benchmark():
+    rows = {"plaza": pd.Series({"IoU": 0.5}), "station": pd.Series({"IoU": 1})}
+    assert runs.flat(rows) == {"plaza: IoU": 0.5, "station: IoU": 1.0}
+
+
 def test_places_of_a_machine_are_not_recorded(tmp_path):
     places = dict.fromkeys(runs.PLACES, "/secret/place")
     save(tmp_path / "full-s3", parameters=PARAMETERS | places)

@@ -7,6 +7,7 @@ has a `path` (a Sample, whose pid and camid make its caption). Floats are shown 
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from reidlib.plots.style import (
 )
 
 Captions = Sequence[str] | None
+NO_NOTES: Mapping[str, Sequence[str]] = MappingProxyType({})
 Normalisation = tuple[float | Sequence[float], float | Sequence[float]]
 
 PLAIN: Normalisation = (0.0, 1.0)
@@ -97,6 +99,7 @@ def mask_overlays(
     maps: Mapping[str, Tensor],
     *,
     in_unit_range: Collection[str] = (),
+    notes: Mapping[str, Sequence[str]] = NO_NOTES,
     normalisation: Normalisation = PLAIN,
 ) -> Figure:
     """A row for each picture: the picture, then each map laid over it.
@@ -104,8 +107,9 @@ def mask_overlays(
     maps            {title: (n, h, w) of any resolution}, 0 or more; dark is 0
     in_unit_range   titles whose brightest colour is 1; elsewhere it is the largest
                     value of that one map
+    notes           {title: n words}, written over the maps one by one
     """
-    figure, columns = _under(pictures, maps, normalisation)
+    figure, columns = _under(pictures, maps, normalisation, notes=notes)
     for title, (axes, values) in columns.items():
         for ax, value in zip(axes, values.astype(float), strict=True):
             top = 1 if title in in_unit_range else value.max() or 1
@@ -146,6 +150,7 @@ def _under(
     maps: Mapping[str, Tensor],
     normalisation: Normalisation,
     right: float = 0.0,
+    notes: Mapping[str, Sequence[str]] = NO_NOTES,
 ) -> tuple[Figure, dict[str, tuple[np.ndarray, np.ndarray]]]:
     """Pictures at the left, gray copies for the maps; {title: (axes (n,), map)}."""
     arrays = {title: to_array(values) for title, values in maps.items()}
@@ -155,12 +160,20 @@ def _under(
             raise ValueError(f"{title}: {wanted} is wanted, got {values.shape}")
     pixels = [_pixels(picture, normalisation) for picture in pictures]
     titles = ["image", *maps]
-    figure, axes = _tiles(len(pixels), len(titles), pixels, titles, right=right)
+    captions = {
+        (row, title): "\n".join(
+            [title] * (row == 0) + [*notes.get(title, ())][row : row + 1]
+        )
+        for row in range(len(pixels))
+        for title in titles
+    }
+    words = list(captions.values())
+    figure, axes = _tiles(len(pixels), len(titles), pixels, words, right=right)
     for row, picture in enumerate(pixels):
         gray = picture.mean(-1, keepdims=True).repeat(3, -1)
         for column, title in enumerate(titles):
             shown = gray if column else picture
-            _show(axes[row, column], shown, title if row == 0 else "")
+            _show(axes[row, column], shown, captions[row, title])
     columns = zip(axes.T[1:], arrays.values(), strict=True)
     return figure, dict(zip(maps, columns, strict=True))
 
