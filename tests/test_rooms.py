@@ -51,6 +51,7 @@ ROOMS: dict[str, set[str]] = {
     # tables and figures, for notebooks
     "published": set(),
     "comparison": set(),
+    "cost": {"extraction", "metrics"},
     "claims": {"ablations", "comparison"},
     "ablations": {"comparison", "params", "pedestrians", "published", "runs"},
     "foreground": {"data", "extraction", "kept", "masks", "pedestrians", "transforms"},
