@@ -55,6 +55,7 @@ ROOMS: dict[str, set[str]] = {
     "claims": {"ablations", "comparison"},
     "ablations": {"comparison", "params", "pedestrians", "published", "runs"},
     "foreground": {"data", "extraction", "kept", "masks", "pedestrians", "transforms"},
+    "parsing": {"data", "pedestrians"},
     "parts": {"data", "extraction", "kept", "masks", "pedestrians", "transforms"},
     "plots": {"data", "metrics"},
 }

@@ -1,0 +1,98 @@
+"""Part masks of photographs, from a human parser, where nobody drew them.
+
+A parser takes a picture and names what it sees, as the image-segmentation pipelines of
+transformers do: a list of {"label": name, "mask": picture that is white there}. Its
+names, those of the ATR and LIP label sets, become the four parts of RGANet.
+"""
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from reidlib.data import Sample, read_mask
+from reidlib.pedestrians import Part
+
+Parser = Callable[[Image.Image], Sequence[Mapping[str, Any]]]
+NAMES = {
+    Part.BACKGROUND: ("background",),
+    Part.HEAD: ("hat", "hair", "face", "sunglasses", "head"),
+    Part.UPPER_BODY: (
+        *("upper-clothes", "coat", "dress", "jumpsuits", "torso-skin", "scarf"),
+        *("glove", "left-arm", "right-arm", "bag"),
+    ),
+    Part.LOWER_BODY: ("pants", "skirt", "belt", "left-leg", "right-leg"),
+    Part.FOOT: ("socks", "left-shoe", "right-shoe"),
+}
+PART_OF = {name: part for part, names in NAMES.items() for name in names}
+
+
+def load_parser(model: str, device: str) -> Parser:
+    """Load a human parser: a model of transformers by name or folder, or `stand-in`.
+
+    stand-in   says what the true masks of drawn pedestrians say; see `stand_in`
+    Raises ModuleNotFoundError where transformers is not installed.
+    """
+    if model == "stand-in":
+        return stand_in
+    try:
+        pipeline = importlib.import_module("transformers").pipeline
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "transformers is not installed: pip install 'transformers', or take the"
+            " hand-written prompts of rganet.ipynb, which need no masks"
+        ) from error
+    return pipeline("image-segmentation", model=model, device=device)
+
+
+def stand_in(picture: Image.Image) -> list[dict[str, Any]]:
+    """Answer like a parser for a drawn picture that lies beside its true mask."""
+    mask = read_mask(Path(picture.filename)).numpy()
+    first = {part: names[0] for part, names in NAMES.items()}
+    return [
+        {"label": name, "mask": Image.fromarray(np.uint8(255 * (mask == part)))}
+        for part, name in first.items()
+        if (mask == part).any()
+    ]
+
+
+def part_mask(segments: Iterable[Mapping[str, Any]], size: tuple[int, int]) -> Image:
+    """Merge a parser's answer into one mask with the labels of Part.
+
+    size   (width, height) of the picture; what no segment claims is background
+    Raises ValueError for a name that is none of the known ones.
+    """
+    merged = np.full(size[::-1], int(Part.BACKGROUND), dtype=np.uint8)
+    for segment in segments:
+        name = segment["label"].lower().replace(" ", "-")
+        if name not in PART_OF:
+            known = ", ".join(sorted(PART_OF))
+            raise ValueError(f"the parser names {name!r}: not one of {known}")
+        claimed = segment["mask"].convert("L").resize(size, Image.Resampling.NEAREST)
+        merged[np.asarray(claimed) > 127] = int(PART_OF[name])
+    return Image.fromarray(merged)
+
+
+def write_masks(samples: Sequence[Sample], parser: Parser, root: Path) -> int:
+    """Write <root>/masks/<split>/<name>.png for every image that has none yet.
+
+    Returns how many were written. A run that was interrupted goes on; no mask is ever
+    half written.
+    """
+    written = 0
+    for sample in tqdm(samples, desc="parsing", unit="image", leave=False):
+        path = root / "masks" / sample.path.parent.name / f"{sample.path.stem}.png"
+        if path.is_file():
+            continue
+        with Image.open(sample.path) as picture:
+            mask = part_mask(parser(picture), picture.size)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.tmp")
+        mask.save(partial, format="PNG")
+        partial.replace(path)
+        written += 1
+    return written
