@@ -11,7 +11,6 @@ import pandas as pd
 
 from reidlib.comparison import spread
 from reidlib.params import Ablation, read_ablation
-from reidlib.pedestrians import RECIPES
 from reidlib.published import published
 from reidlib.runs import (
     PICTURES,
@@ -19,6 +18,7 @@ from reidlib.runs import (
     ROOT,
     collect_measures,
     is_complete,
+    read_metrics,
     read_queries,
     run_folder,
 )
@@ -37,11 +37,6 @@ class Setting(NamedTuple):
         same = self.trained_on == self.tested_on
         return self.tested_on if same else f"{self.trained_on} → {self.tested_on}"
 
-    @property
-    def pictures(self) -> str:
-        """What the tested images show."""
-        return PICTURES[self.tested_on.removesuffix(" re-ranked") in RECIPES]
-
 
 class Study(NamedTuple):
     """The finished runs of an ablation."""
@@ -51,6 +46,17 @@ class Study(NamedTuple):
     folders: dict[tuple[str, Setting], dict[int, Path]]  # by variant and seed
     queries: dict[tuple[str, Setting], pd.DataFrame]  # rows (seed, query), as saved
     measures: pd.DataFrame  # as runs.collect_measures gives them
+
+    def pictures(self, setting: Setting) -> str:
+        """What the images of a setting show, as its runs say; "" without runs."""
+        for (_, where), folders in self.folders.items():
+            if where == setting:
+                return PICTURES[read_metrics(next(iter(folders.values())))["drawn"]]
+        return ""
+
+    def title(self, setting: Setting) -> str:
+        """How our columns of a setting are headed."""
+        return f"ours, {setting} ({self.pictures(setting) or 'not run'})"
 
     @property
     def rows(self) -> dict[str, str]:
@@ -181,7 +187,7 @@ def table(study: Study, metrics: Sequence[str] = ("mAP", "rank1")) -> pd.DataFra
     """
     columns = {}
     for setting in study.settings:
-        title = f"ours, {setting} ({setting.pictures})"
+        title = study.title(setting)
         for metric in metrics:
             found = scores(study, setting, metric)
             columns[title, METRICS[metric]] = found.apply(_with_spread)
@@ -247,6 +253,6 @@ def measured(study: Study, names: Sequence[str]) -> pd.DataFrame:
                 for variant, seeds in runs
                 if variant in study.rows
             }
-            title = f"ours, {setting} ({setting.pictures})"
+            title = study.title(setting)
             columns[title, name] = pd.Series(values, dtype=object)
     return _by_row(study, pd.DataFrame(columns))

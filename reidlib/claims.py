@@ -60,7 +60,7 @@ def sentences(study: Study) -> list[str]:
                 other=study.rows[claim.other],
                 metric=METRICS[claim.metric],
                 where=str(setting),
-                pictures=setting.pictures,
+                pictures=study.pictures(setting),
             )
             spoken.append(f"{claim.says} {words}")
     return spoken

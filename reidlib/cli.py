@@ -2,7 +2,7 @@
 
     reid run fanet --on plaza --seed 1 -p epochs 5
     reid sweep params/ablations/fanet_components.yaml --on plaza --seeds 0 1 2
-    reid data check DIR        reid data tree BENCHMARK
+    reid data check market1501 FOLDER        reid data tree market1501
     reid results
 
 Exit codes: 0 done, 1 a run failed or data is faulty, 2 the command asks for something
@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from reidlib import execute, params, runs, sweeps
+from reidlib import cli_data, execute, params, runs, sweeps
 from reidlib.plans import Plan, make_plan, refuse_other_parameters
-from reidlib.schema import ParameterError, unknown
+from reidlib.schema import ParameterError
 
 INTERRUPTED = 130
 
@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None, root: Path = runs.ROOT) -> int:
         return args.command(args, root)
     except (ParameterError, runs.RunError) as error:
         return _complain(error, 2)
+    except cli_data.FaultyDataError as error:
+        return _complain(error)
     except KeyboardInterrupt:
         return _complain("interrupted; the same command goes on", INTERRUPTED)
 
@@ -57,14 +59,9 @@ def _parser(root: Path) -> argparse.ArgumentParser:
     results.set_defaults(command=show_results)
     for command in (run, sweep, results):
         _add_folder(command, "--outputs", root / "outputs", "of the runs")
-    data = commands.add_parser("data", help="look at the folder of a benchmark")
-    actions = data.add_subparsers(required=True, metavar="ACTION")
-    check = actions.add_parser("check", help="count and open every image of a folder")
-    check.add_argument("folder", type=Path)
-    check.set_defaults(command=check_data)
-    tree = actions.add_parser("tree", help="print the layout that is expected")
-    tree.add_argument("benchmark")
-    tree.set_defaults(command=show_tree)
+    cli_data.describe(
+        commands.add_parser("data", help="look at the folder of a benchmark")
+    )
     return parser
 
 
@@ -226,27 +223,6 @@ def show_results(args: argparse.Namespace, root: Path) -> int:
     if rows.empty:
         raise runs.RunError(f"no finished run in {_short(args.outputs)}: try reid run")
     print(_table(rows))
-    return 0
-
-
-def check_data(args: argparse.Namespace, root: Path) -> int:
-    """Print the counts of a folder; name every file that cannot be used."""
-    from reidlib import readers
-
-    try:
-        print(readers.check(args.folder).to_string())
-    except readers.DataError as error:
-        return _complain(error)
-    return 0
-
-
-def show_tree(args: argparse.Namespace, root: Path) -> int:
-    """Print the folder layout that the reader of a benchmark expects."""
-    from reidlib.readers import TREES
-
-    if args.benchmark not in TREES:
-        raise ParameterError(unknown("benchmark", args.benchmark, TREES))
-    print(TREES[args.benchmark])
     return 0
 
 

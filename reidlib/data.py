@@ -158,6 +158,11 @@ class IdentitySampler(Sampler[list[int]]):
         self.indices_of: dict[int, list[int]] = defaultdict(list)
         for index, sample in enumerate(samples):
             self.indices_of[sample.pid].append(index)
+        if not samples:
+            raise ValueError(
+                "the training split is empty: this benchmark is for testing only; train"
+                " on another and name this one in also_on"
+            )
         if len(self.indices_of) < num_identities_per_batch:
             raise ValueError(
                 f"num_identities_per_batch is {num_identities_per_batch}, but the"

@@ -49,6 +49,8 @@ def make_plan(
     schema = notebook_schema(notebook)
     values = _read_overrides(overrides or {}, schema)
     named = values if scale == usual else {"scale": scale, **values}
+    if is_drawn(benchmark, data_root) and not is_drawn(benchmark):
+        named = {"pictures": "drawn", **named}  # a run of its own, not the real set's
     name = runs.variant_name(variant, named)
     run = {"benchmark": benchmark, "seed": seed}
     folder = runs.run_folder(Path(outputs).resolve(), paper=paper, variant=name, **run)
@@ -67,7 +69,7 @@ def make_plan(
 
 
 def _refuse_unknown(root: Path, *, paper: str, benchmark: str, scale: str) -> None:
-    from reidlib.readers import BENCHMARKS
+    from reidlib.readers import BENCHMARKS, training_fault
 
     notebooks = {path.stem for path in (root / "notebooks").glob("*.ipynb")}
     papers = notebooks & params.owners(root / "params" / "papers")
@@ -76,6 +78,8 @@ def _refuse_unknown(root: Path, *, paper: str, benchmark: str, scale: str) -> No
     for what, name, known in (*asked, ("scale", scale, scales)):
         if name not in known:
             raise ParameterError(unknown(what, name, known))
+    if fault := training_fault(benchmark):
+        raise ParameterError(fault)
 
 
 def _read_overrides(overrides: Mapping[str, Any], schema: Schema) -> dict[str, Any]:

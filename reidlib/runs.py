@@ -22,7 +22,6 @@ import yaml
 from reidlib.machine import ROOT as ROOT
 from reidlib.machine import environment, peak_memory
 from reidlib.params import FULL
-from reidlib.pedestrians import RECIPES
 
 if TYPE_CHECKING:
     from reidlib.metrics import Scores
@@ -134,12 +133,14 @@ def save_run(
                it ran is not what ran
     Raises ValueError for a number that is not finite.
     """
+    from reidlib.readers import is_drawn  # late: it brings torch
+
     benchmark = parameters["benchmark"]
     named = re.fullmatch(r"(.+)-s\d+", Path(run_dir).name)
     record = {
         "paper": paper,
         "benchmark": benchmark,
-        "drawn": benchmark in RECIPES,
+        "drawn": is_drawn(benchmark, parameters.get("data_root")),
         "variant": named[1] if named else Path(run_dir).name or FULL,
         "seed": parameters["seed"],
         "scores": {name: _summary(score) for name, score in scores.items()},
@@ -268,15 +269,25 @@ def score_table(rows: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def percent_table(scores: Mapping[str, "Scores"]) -> pd.DataFrame:
+def percent_table(
+    scores: Mapping[str, "Scores"], data_root: str | None = None
+) -> pd.DataFrame:
     """Scores by benchmark in percent, labelled with what the pictures show."""
     table = pd.DataFrame({name: _summary(score) for name, score in scores.items()}).T
     shares = [name for name in table if not name.startswith("num_")]
     percent = (100 * table[shares]).round(1).rename(columns=lambda n: f"{n} (%)")
-    return labelled(percent, [name.removesuffix(" re-ranked") for name in scores])
+    names = [name.removesuffix(" re-ranked") for name in scores]
+    return labelled(percent, names, data_root)
 
 
-def labelled(table: pd.DataFrame, benchmarks: Iterable[str]) -> pd.DataFrame:
-    """Write into a table's corner which pictures its benchmarks show."""
-    kinds = {PICTURES[name in RECIPES] for name in benchmarks}
+def labelled(
+    table: pd.DataFrame, benchmarks: Iterable[str], data_root: str | None = None
+) -> pd.DataFrame:
+    """Write into a table's corner which pictures its benchmarks show.
+
+    data_root   where they lie: drawings in the layout of a real set are told apart
+    """
+    from reidlib.readers import is_drawn
+
+    kinds = {PICTURES[is_drawn(name, data_root)] for name in benchmarks}
     return table.rename_axis(columns=" and ".join(sorted(kinds)))

@@ -161,9 +161,13 @@ def test_folders_are_those_of_the_runs(gather, outputs):
     assert study.folders["more", HERE] == {2: outputs / "plaza/toy/more-s2"}
 
 
-def test_photographs_are_called_so():
-    assert Setting("market1501", "market1501").pictures == "photographs"
-    assert Setting("plaza", "plaza re-ranked").pictures == "drawn pedestrians"
+def test_pictures_are_called_what_the_runs_say(gather, outputs):
+    study = gather()
+    assert study.pictures(HERE) == study.pictures(THERE) == "drawn pedestrians"
+    for path in outputs.glob("*/*/*/metrics.json"):
+        path.write_text(path.read_text().replace('"drawn": true', '"drawn": false'))
+    assert gather().pictures(HERE) == "photographs"
+    assert gather(seeds=[9]).title(HERE) == "ours, plaza (not run)"
 
 
 def test_an_ablation_that_is_not_there_is_named(gather, toy_root):

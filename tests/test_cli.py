@@ -220,7 +220,10 @@ def test_several_papers_give_one_table_and_a_failure_stops_no_other(
         ("run toy --on plaza -p epochs many", "epochs: 'many' is a str, an int is"),
         ("run toy --on plaza -p seed 1", "seed: give it by --seed, not by -p"),
         ("run toy --on plaza -p run_dir x", "run_dir: give it by --outputs"),
+        ("run toy --on occluded_reid", "occluded_reid is for testing only, it has no"),
         ("data tree plazza", "unknown benchmark 'plazza'; did you mean plaza?"),
+        ("data check plazza x", "unknown benchmark 'plazza'; did you mean plaza?"),
+        ("data fixture plaza x", "unknown benchmark 'plaza'"),
         ("results", "no finished run in"),
     ],
 )
@@ -235,7 +238,8 @@ def test_what_is_not_there_is_refused_before_anything_runs(
 
 
 @pytest.mark.parametrize(
-    "arguments", ["", "run", "run toy", "fly", "run toy --on a -p"]
+    "arguments",
+    ["", "run", "run toy", "fly", "run toy --on a -p", "data", "data check market1501"],
 )
 def test_an_incomplete_command_shows_its_use(reid, arguments):
     code, _, err = reid(*arguments.split())
@@ -247,13 +251,6 @@ def test_results_are_printed(reid, executed):
     code, out, _ = reid("results")
     assert code == 0
     assert re.search(r"toy +full-s4 +4 .*drawn pedestrians +50\.0", out)
-
-
-def test_data_folders_are_checked_and_their_layout_printed(reid, tmp_path):
-    code, out, _ = reid("data", "tree", "market1501")
-    assert code == 0 and "bounding_box_train" in out
-    code, out, err = reid("data", "check", tmp_path / "nowhere")
-    assert code == 1 and "nowhere" in err
 
 
 def test_ctrl_c_is_no_traceback(reid, monkeypatch):

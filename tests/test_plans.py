@@ -3,6 +3,7 @@
 import pytest
 
 from reidlib import runs, sweeps
+from reidlib.fixtures import write_fixture
 from reidlib.plans import make_plan, refuse_other_parameters
 from reidlib.schema import ParameterError
 
@@ -49,6 +50,15 @@ def test_text_and_values_override_alike(plan):
     values = plan(overrides={"epochs": 4, "also_on": ["station"], "erasing": False})
     assert typed == values
     assert typed.folder.name == "full+also_on=station+epochs=4+erasing=false-s0"
+
+
+def test_a_run_on_drawings_in_a_real_layout_is_a_run_of_its_own(toy_root, tmp_path):
+    write_fixture("market1501", tmp_path / "drawn" / "market1501")
+    asked = {"benchmark": "market1501", "seed": 0, "outputs": toy_root / "outputs"}
+    made = make_plan(toy_root, "toy", **asked, data_root=tmp_path / "drawn")
+    assert made.folder.name == "full+pictures=drawn-s0"
+    real = make_plan(toy_root, "toy", **asked, data_root=tmp_path / "absent")
+    assert real.folder.name == "full-s0"
 
 
 def test_only_an_unusual_scale_becomes_part_of_the_name(plan):

@@ -1,0 +1,101 @@
+"""The commands `reid data`: check a folder, print a layout, draw in it.
+
+    reid data check market1501 <folder>
+    reid data tree market1501
+    reid data fixture market1501 <folder> [--full-size]
+
+Nothing is downloaded, and no command says where a data set is to be had.
+"""
+
+import argparse
+import textwrap
+from pathlib import Path
+
+from reidlib.schema import ParameterError, unknown
+
+WIDTH = 88
+NO_DOWNLOAD = "Nothing is downloaded here. Follow the terms that came with your copy."
+
+
+class FaultyDataError(RuntimeError):
+    """A folder that is not what it should be, or that cannot be drawn in."""
+
+
+def describe(data: argparse.ArgumentParser) -> None:
+    """Give the parser of `reid data` its actions."""
+    actions = data.add_subparsers(required=True, metavar="ACTION")
+    check = actions.add_parser("check", help="count and open every image of a folder")
+    tree = actions.add_parser("tree", help="print the layout that is expected")
+    text = "write drawn pedestrians in the layout of a benchmark"
+    fixture = actions.add_parser("fixture", help=text)
+    for action in (check, tree, fixture):
+        action.add_argument("benchmark", metavar="BENCHMARK", help="e.g. market1501")
+    for action in (check, fixture):
+        action.add_argument("folder", type=Path, metavar="FOLDER")
+    text = "as many people and images as the real set has, not a few"
+    fixture.add_argument("--full-size", action="store_true", help=text)
+    check.set_defaults(command=check_data)
+    tree.set_defaults(command=show_tree)
+    fixture.set_defaults(command=draw_fixture)
+
+
+def check_data(args: argparse.Namespace, root: Path) -> int:
+    """Print the numbers of a folder beside the published ones; name what differs."""
+    from reidlib import readers
+
+    _refuse_unknown(args.benchmark, readers.BENCHMARKS)
+    try:
+        report = readers.check(args.benchmark, args.folder)
+    except readers.DataError as error:
+        raise FaultyDataError(error) from None
+    print(f"{report.title}\n\n{report.table.to_string(index=False)}")
+    if report.faults:
+        raise FaultyDataError("\n".join(report.faults))
+    return 0
+
+
+def show_tree(args: argparse.Namespace, root: Path) -> int:
+    """Print layout, size, protocol and terms of use of a benchmark."""
+    from reidlib import readers
+
+    _refuse_unknown(args.benchmark, readers.BENCHMARKS)
+    name = args.benchmark
+    print(f"{readers.TITLES[name]}\n\n{readers.TREES[name]}\n")
+    if name in readers.PUBLISHED:
+        for split, (people, images, cameras) in readers.sizes(name).items():
+            counts = f"{people:6,} identities {images:7,} images {cameras:3} cameras"
+            print(f"{split:8}{counts}")
+        print()
+    if name in readers.TRAINED_ON:
+        print(f"{_wrapped(readers.training_fault(name))}\n")
+    said = readers.PROTOCOLS[name], readers.TERMS[name], NO_DOWNLOAD
+    print("\n\n".join(map(_wrapped, said)))
+    return 0
+
+
+def draw_fixture(args: argparse.Namespace, root: Path) -> int:
+    """Write drawn pedestrians in a benchmark's layout; say that they are drawn."""
+    from reidlib import fixtures, readers
+
+    _refuse_unknown(args.benchmark, readers.PUBLISHED)
+    try:
+        tally = fixtures.write_fixture(
+            args.benchmark, args.folder, full_size=args.full_size
+        )
+    except readers.DataError as error:
+        raise FaultyDataError(error) from None
+    images = ", ".join(f"{split.images:,}" for split in tally[:3])
+    print(
+        f"{args.folder}: drawn pedestrians in the layout of"
+        f" {readers.TITLES[args.benchmark]}; train, query, gallery: {images} images"
+    )
+    return 0
+
+
+def _refuse_unknown(name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise ParameterError(unknown("benchmark", name, known))
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, WIDTH)

@@ -1,0 +1,38 @@
+"""From a folder on disk to a Benchmark, or to a message that says what is wrong.
+
+One module per kind of layout, each with its protocol: which camera a sample is of
+decides what the camera rule of `metrics` ignores.
+"""
+
+from reidlib.readers.checking import Report, check
+from reidlib.readers.files import DataError
+from reidlib.readers.layouts import PROTOCOLS, TERMS, TITLES, TRAINED_ON, TREES
+from reidlib.readers.loading import (
+    BENCHMARKS,
+    is_drawn,
+    load_benchmark,
+    read_market1501,
+    training_fault,
+)
+from reidlib.readers.published import PUBLISHED, Counts, Tally
+from reidlib.readers.tallies import sizes
+
+__all__ = [
+    "BENCHMARKS",
+    "PROTOCOLS",
+    "PUBLISHED",
+    "TERMS",
+    "TITLES",
+    "TRAINED_ON",
+    "TREES",
+    "Counts",
+    "DataError",
+    "Report",
+    "Tally",
+    "check",
+    "is_drawn",
+    "load_benchmark",
+    "read_market1501",
+    "sizes",
+    "training_fault",
+]

@@ -1,0 +1,110 @@
+"""CUHK03 in the new protocol: Market-style folders, or the raw images and a .mat file.
+
+cuhk-03.mat itself is HDF5 (MATLAB v7.3), which nothing here reads: its images have to
+lie in a folder, under the names that the new protocol's configuration gives them.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from scipy.io import loadmat
+
+from reidlib.data import Benchmark, Sample
+from reidlib.readers import market
+from reidlib.readers.files import (
+    DataError,
+    absent,
+    candidates,
+    not_there,
+    refuse,
+    shown,
+)
+from reidlib.readers.layouts import TREES
+
+RAW_FOLDERS = ("cuhk03", "cuhk03np", "cuhk03release")
+KEYS = ("camId", "filelist", "labels", "train_idx", "query_idx", "gallery_idx")
+
+
+class Listed(NamedTuple):
+    """One line of the configuration: file name, identity from 1, camera from 0."""
+
+    name: str
+    pid: int
+    camid: int
+
+
+def kind_of(name: str) -> str:
+    """labeled or detected."""
+    return name.rpartition("_")[2]
+
+
+def config_name(name: str) -> str:
+    """The file of the new protocol."""
+    return f"cuhk03_new_protocol_config_{kind_of(name)}.mat"
+
+
+def find_cuhk03(root: Path, name: str) -> Path:
+    """The folder with the three splits, else the one with the configuration."""
+    found = market.find_folders(root, name)
+    if found is not None:
+        return found
+    own, _ = market.FOLDERS[name]
+    for folder in candidates(root, (*own, *RAW_FOLDERS)):
+        if (folder / config_name(name)).is_file():
+            return folder
+    raise absent(root, (*market.SPLITS.values(), config_name(name)), TREES[name])
+
+
+def read_cuhk03(root: Path, name: str) -> Benchmark:
+    """Read what `find_cuhk03` found. Raises DataError as `read_folders` does."""
+    config = root / config_name(name)
+    if not config.is_file():
+        return market.read_folders(root, name)
+    folder = root / f"images_{kind_of(name)}"
+    if not folder.is_dir():
+        raise DataError(
+            f"no folder {shown(folder)}. cuhk-03.mat is HDF5, which is not read here:"
+            f" extract its images there, named as {config.name} lists them"
+            " (1_001_1_01.png: pair, person, view, image)"
+        )
+    splits = {
+        split: tuple(Sample(folder / file, pid, camid) for file, pid, camid in listed)
+        for split, listed in read_config(config).items()
+    }
+    missing = not_there(s.path for split in splits.values() for s in split)
+    refuse(missing, f"of {config.name} are not there", f"complete {shown(folder)}")
+    return Benchmark(name, **splits)
+
+
+def read_config(path: Path) -> dict[str, list[Listed]]:
+    """The files of each split as the new protocol's configuration names them, sorted.
+
+    Cameras are the views, third in a file name; the pair, first, is none. Raises
+    DataError for a file that is no such configuration.
+    """
+    content = _load(path)
+    missing = [key for key in KEYS if key not in content]
+    if missing:
+        raise DataError(f"{shown(path)} has no {missing}; is it another file?")
+    names = [str(cell[0]) for cell in content["filelist"].ravel()]
+    pids, cameras = (content[key].ravel().astype(int) for key in ("labels", "camId"))
+    for file, camera in zip(names, cameras, strict=True):
+        if file.split("_")[2] != str(camera):
+            raise DataError(f"{shown(path)}: camId {camera} is not the view of {file}")
+    listed = [
+        Listed(name, int(pid), int(camera) - 1)
+        for name, pid, camera in zip(names, pids, cameras, strict=True)
+    ]
+    indices = {s: content[f"{s}_idx"].ravel().astype(int) for s in market.SPLITS}
+    return {s: sorted(listed[i - 1] for i in found) for s, found in indices.items()}
+
+
+def _load(path: Path) -> dict:
+    try:
+        return loadmat(path)
+    except NotImplementedError:  # scipy's word for HDF5
+        message = f"{shown(path)} is HDF5, which is not read here; is it cuhk-03.mat?"
+        raise DataError(message) from None
+    except Exception as error:  # scipy has many kinds for what is no such file
+        message = f"{shown(path)} cannot be read ({error}); copy it again"
+        raise DataError(message) from None

@@ -1,0 +1,221 @@
+"""What readers share: folders found, images listed, faults that name every file."""
+
+import os
+import re
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from PIL import Image
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})  # in any case
+PART = 256  # files for one thread at a time: a file server answers several at once
+SHOWN = 200  # bad files named in a message; the rest is counted
+END_MARKS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}  # by first bytes: JPEG, PNG
+REMEDIES = {
+    "are not there": "copy them from the release again",
+    "are empty": "copy them from the release again",
+    "may not be read": "change their permissions",
+    "cannot be decoded": "copy them from the release again",
+}
+
+
+class DataError(ValueError):
+    """A data set that cannot be used, and what to do about it."""
+
+
+def absent(root: Path, missing: Iterable[str], tree: str) -> DataError:
+    """The error for a folder that holds nothing of a data set."""
+    return DataError(
+        f"no data in {shown(root)}: missing {', '.join(missing)}. Expected:\n{tree}\n"
+        "Name this folder or the one above it (data_root, --data)."
+    )
+
+
+def shown(path: Path) -> str:
+    """A path that can be printed, whatever its bytes are."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def complaint(paths: Sequence[Path], fault: str, remedy: str) -> str:
+    """Name every file with a fault, or the first ones of very many."""
+    lines = [f"{len(paths)} files {fault}; {remedy}:"]
+    lines += [f"  {shown(path)}" for path in paths[:SHOWN]]
+    if len(paths) > SHOWN:
+        lines.append(f"  and {len(paths) - SHOWN} more")
+    return "\n".join(lines)
+
+
+def refuse(paths: Sequence[Path], fault: str, remedy: str) -> None:
+    """Raise DataError where there are files with a fault."""
+    if paths:
+        raise DataError(complaint(paths, fault, remedy))
+
+
+def candidates(
+    root: Path, own: Collection[str], above: Collection[str] = ()
+) -> list[Path]:
+    """The folder itself, then what is spelled as one of `own` up to two levels below.
+
+    `above` may lie between. Spellings are compared as `plain` makes them.
+    """
+    found = [root]
+    for folder in _subfolders(root):
+        name = plain(folder.name)
+        if name in own:
+            found.append(folder)
+        if name in own or name in above:
+            inner = _subfolders(folder)
+            found += [below for below in inner if plain(below.name) in own]
+    return found
+
+
+def plain(name: str) -> str:
+    """A folder's name without case, - _ and dots.
+
+    >>> plain("Market-1501-v15.09.15")
+    'market1501v150915'
+    """
+    return re.sub(r"[\W_]", "", name).casefold()
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [Path(entry.path) for entry in listing(folder) if entry.is_dir()]
+
+
+def listing(folder: Path) -> list[os.DirEntry]:
+    """What lies in a folder, sorted by name, without hidden files."""
+    try:
+        with os.scandir(folder) as entries:
+            seen = [entry for entry in entries if not entry.name.startswith(".")]
+    except PermissionError:
+        message = f"{shown(folder)} may not be read; change its permissions"
+        raise DataError(message) from None
+    return sorted(seen, key=lambda entry: entry.name)
+
+
+def not_there(paths: Iterable[Path]) -> list[Path]:
+    """Those of the paths that no file has; folders are listed, files not opened."""
+    names: dict[Path, set[str]] = {}
+    missing = []
+    for path in paths:
+        folder = path.parent
+        if folder not in names:
+            inside = listing(folder) if folder.is_dir() else []
+            names[folder] = {entry.name for entry in inside}
+        if path.name not in names[folder]:
+            missing.append(path)
+    return missing
+
+
+def images(folder: Path, split: str, tree: str, *, nested: bool = False) -> list[Path]:
+    """Every image of a folder, sorted; with `nested` also of the folders in it.
+
+    Other files are ignored. Raises DataError where there is no folder or no image, and
+    for names that are not UTF-8.
+    """
+    if not folder.is_dir():
+        message = f"{split}: no folder {shown(folder)}. Expected:\n{tree}"
+        raise DataError(message)
+    inner = _subfolders(folder)
+    below = [path for place in inner for path in _images_in(place)] if nested else []
+    found = sorted(_images_in(folder) + below)
+    if not found:
+        where = f"{split}: no images in {shown(folder)}"
+        if any(_images_in(place) for place in inner):
+            raise DataError(f"{where}, but in the folders below it: move them up")
+        raise DataError(f"{where}; put the {split} split there")
+    strange = [path for path in found if not _is_utf8(path)]
+    refuse(strange, "have names that are not UTF-8", "rename them")
+    return found
+
+
+def _images_in(folder: Path) -> list[Path]:
+    return [
+        Path(entry.path)
+        for entry in listing(folder)
+        if Path(entry.name).suffix.lower() in SUFFIXES and not entry.is_dir()
+    ]
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def text_lines(path: Path) -> list[str]:
+    """The lines of a list that hold something, stripped."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        raise DataError(f"no list {shown(path)}") from None
+    except (PermissionError, UnicodeDecodeError) as error:
+        raise DataError(f"{shown(path)} cannot be read as text: {error}") from None
+    return [line.strip() for line in lines if line.strip()]
+
+
+def duplicates(paths: Iterable[Path]) -> list[Path]:
+    """What has the name of an earlier path, up to case and suffix."""
+    known: set[str] = set()
+    again = []
+    for path in paths:
+        key = str(path.with_suffix("")).casefold()
+        if key in known:
+            again.append(path)
+        known.add(key)
+    return again
+
+
+def faults(paths: Sequence[Path], *, decode: bool) -> Iterator[tuple[list[Path], str]]:
+    """Every group of files that cannot be used, with what is wrong with them.
+
+    `decode` reads them in full; else the two ends of JPEG and PNG files are looked at.
+    """
+    test = _decodes if decode else _looks_whole
+    parts = [paths[start : start + PART] for start in range(0, len(paths), PART)]
+    with warnings.catch_warnings(), ThreadPoolExecutor(4) as pool:
+        warnings.simplefilter("ignore")  # of odd metadata; what decodes is good
+        done = pool.map(lambda part: [_fault(path, test) for path in part], parts)
+        found = [fault for part in done for fault in part]
+    for fault in REMEDIES:
+        bad = [p for p, of in zip(paths, found, strict=True) if of == fault]
+        if bad:
+            yield bad, fault
+
+
+def _fault(path: Path, test: Callable[[Path], bool]) -> str:
+    try:
+        if path.stat().st_size == 0:
+            return "are empty"
+        return "" if test(path) else "cannot be decoded"
+    except FileNotFoundError:
+        return "are not there"
+    except PermissionError:
+        return "may not be read"
+
+
+def _looks_whole(path: Path) -> bool:
+    """Cheap test for a truncated file: the mark of its end has to be near its end."""
+    with path.open("rb") as file:
+        mark = END_MARKS.get(file.read(2))
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 512))
+        tail = file.read()
+    return (mark is not None and mark in tail) or _decodes(path)
+
+
+def _decodes(path: Path) -> bool:
+    try:
+        with path.open("rb") as file, Image.open(file) as image:
+            image.load()
+    except (FileNotFoundError, PermissionError):
+        raise
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return True

@@ -1,0 +1,179 @@
+"""From the name of a benchmark and a folder to its images, whole and complete."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from reidlib.data import Benchmark
+from reidlib.pedestrians import RECIPES, ensure_benchmark
+from reidlib.readers import bodies, cuhk03, market, msmt17, occluded_duke
+from reidlib.readers.files import (
+    REMEDIES,
+    DataError,
+    complaint,
+    duplicates,
+    faults,
+    refuse,
+    shown,
+)
+from reidlib.readers.layouts import TITLES, TRAINED_ON
+from reidlib.readers.tallies import count, differences, expected
+from reidlib.schema import unknown
+
+BENCHMARKS = tuple(sorted(TITLES))
+MARKER = "about.json"  # at the root of what is drawn
+
+
+class Reader(NamedTuple):
+    """How a layout is found at or below a folder, and how it is read."""
+
+    find: Callable[[Path, str], Path]
+    read: Callable[[Path, str], Benchmark]
+
+
+FOLDERS = Reader(market.find_market, market.read_folders)
+CUHK03 = Reader(cuhk03.find_cuhk03, cuhk03.read_cuhk03)
+MSMT17 = Reader(msmt17.find_msmt17, msmt17.read_msmt17)
+READERS = dict.fromkeys(BENCHMARKS, FOLDERS) | {
+    **{name: CUHK03 for name in BENCHMARKS if name.startswith("cuhk03")},
+    **{name: MSMT17 for name in BENCHMARKS if name.startswith("msmt17")},
+    **dict.fromkeys(TRAINED_ON, Reader(bodies.find_bodies, bodies.read_test_only)),
+    "occluded_duke": Reader(
+        occluded_duke.find_occluded_duke, occluded_duke.read_occluded_duke
+    ),
+    "p_dukemtmcreid": Reader(bodies.find_bodies, bodies.read_p_duke),
+}
+
+
+class Found(NamedTuple):
+    """A benchmark as it lies on disk: its own folder, and every image with the junk."""
+
+    root: Path
+    benchmark: Benchmark
+
+
+def is_drawn(name: str, data_root: Path | str | None = None) -> bool:
+    """Whether a benchmark shows drawn pedestrians rather than real people.
+
+    By its name alone; with `data_root` also where the marker in its folder says so.
+    """
+    if name in RECIPES or data_root is None or name not in READERS:
+        return name in RECIPES
+    try:
+        return bool(marker(_find(name, _root(name, data_root))))
+    except DataError:
+        return False
+
+
+def marker(root: Path) -> dict:
+    """What the marker of a drawn folder says; nothing where photographs lie."""
+    try:
+        about = json.loads((root / MARKER).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    drawn = isinstance(about, dict) and about.get("drawn") is True
+    return about if drawn else {}
+
+
+def training_fault(name: str) -> str:
+    """Why nothing can be trained on a benchmark, and on what instead; "" if it can."""
+    if name not in TRAINED_ON:
+        return ""
+    others = " or ".join(TRAINED_ON[name])
+    return (
+        f"{name} is for testing only, it has no training images: train on {others}"
+        f" and test on it too, with -p also_on {name}"
+    )
+
+
+def load_benchmark(name: str, data_root: Path | str) -> Benchmark:
+    """Read the benchmark `name` below `data_root`; a drawn one is drawn when absent.
+
+    Junk is left out. `train` is empty where a set is for testing only. Raises DataError
+    for an unknown name, for damaged, missing or repeated images, of which all are
+    named, for counts other than the published ones, and for what its reader refuses.
+    """
+    found = find_benchmark(name, data_root)
+    paths = paths_of(found.benchmark)
+    refuse(*repeated(found.benchmark))
+    damaged = faults(paths, decode=False)
+    if said := [complaint(bad, fault, REMEDIES[fault]) for bad, fault in damaged]:
+        raise DataError("\n".join(said))
+    if name not in RECIPES:
+        _refuse_other_counts(found)
+    return without_junk(found.benchmark)
+
+
+def _refuse_other_counts(found: Found) -> None:
+    name = found.benchmark.name
+    wanted = expected(name, marker(found.root))
+    wrong = differences(count(found.benchmark), wanted)
+    if wrong:
+        what = f"{shown(found.root)} is not {TITLES[name]}"
+        more = f"reid data check {name} says more"
+        raise DataError("\n".join([f"{what}; {more}:", *wrong]))
+
+
+def find_benchmark(name: str, data_root: Path | str) -> Found:
+    """Find and read a benchmark, but look into no image."""
+    if name not in BENCHMARKS:
+        raise DataError(unknown("benchmark", name, BENCHMARKS))
+    if is_drawn(name):
+        ensure_benchmark(name, Path(data_root) / name)
+    return read_found(name, _find(name, _root(name, data_root)))
+
+
+def read_below(name: str, folder: Path | str) -> Found:
+    """The same for the benchmark's own folder, or one that holds it."""
+    return read_found(name, _find(name, Path(folder)))
+
+
+def read_found(name: str, root: Path) -> Found:
+    """Read what lies in the benchmark's own folder."""
+    return Found(root, READERS[name].read(root, name))
+
+
+def _root(name: str, data_root: Path | str) -> Path:
+    own = Path(data_root) / name
+    return own if own.is_dir() else Path(data_root)
+
+
+def _find(name: str, root: Path) -> Path:
+    return READERS[name].find(root, name)
+
+
+def read_market1501(root: Path | str) -> Benchmark:
+    """Read a folder in Market-1501's layout; junk (pid -1) is left out.
+
+    `root` may be the folder itself or hold it. Raises DataError when a split is
+    missing or empty, or when names do not parse; all of them are named.
+    """
+    return without_junk(read_below("market1501", root).benchmark)
+
+
+def without_junk(benchmark: Benchmark) -> Benchmark:
+    """The benchmark without images of pid -1.
+
+    Raises DataError where a split has no other.
+    """
+    kept = {}
+    for split in market.SPLITS:
+        samples = getattr(benchmark, split)
+        kept[split] = tuple(s for s in samples if s.pid != market.JUNK)
+        if samples and not kept[split]:
+            message = f"{split}: all {len(samples)} images are junk (pid {market.JUNK})"
+            raise DataError(message)
+    return benchmark._replace(**kept)
+
+
+def paths_of(benchmark: Benchmark) -> list[Path]:
+    """Every file of a benchmark once, sorted."""
+    return sorted({sample.path for split in benchmark[1:] for sample in split})
+
+
+def repeated(benchmark: Benchmark) -> tuple[list[Path], str, str]:
+    """Files that are in a split twice, what that is called, and the remedy."""
+    again = [p for split in benchmark[1:] for p in duplicates(s.path for s in split)]
+    fault = "are in a split twice, up to case and suffix"
+    return again, fault, "delete or unlist the copies"
