@@ -153,6 +153,22 @@ def test_variants_may_stand_without_the_paper():
     assert len(figure.axes) == 1 and png(figure)
 
 
+def test_histories_of_several_runs_share_one_panel():
+    runs = pd.DataFrame({"seed 0": [3.0, 1.0], "seed 1": [2.0, 1.5]}, index=[1, 2])
+    (ax,) = plots.run_curves(runs, "camera loss").axes
+    assert [line.get_ydata().tolist() for line in ax.lines] == [[3, 1], [2, 1.5]]
+    assert ax.get_ylabel() == "camera loss"
+
+
+def test_where_nothing_was_run_figures_say_so():
+    empty = pd.DataFrame()
+    figures = [plots.run_curves(empty, "loss"), plots.value_curve({}, "k")]
+    figures.append(plots.variant_dots({"plaza": empty}, pd.DataFrame({"base": [72.7]})))
+    for figure in figures:
+        assert [text.get_text() for text in figure.axes[0].texts] == ["no run yet"]
+        assert png(figure)
+
+
 def test_a_curve_over_values_has_a_dot_per_run_and_a_line_through_means():
     runs = pd.DataFrame({256: [0.5, 0.7], 1: [0.25, 0.35]})
     figure = plots.value_curve({"plaza": runs}, "k", logarithmic=True)

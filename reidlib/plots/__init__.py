@@ -7,6 +7,7 @@ from reidlib.plots.charts import (
     cmc_curves,
     history_curves,
     precision_staircase,
+    run_curves,
     value_curve,
     variant_dots,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "mask_overlays",
     "precision_staircase",
     "ranked_lists",
+    "run_curves",
     "value_curve",
     "variant_dots",
 ]

@@ -108,6 +108,8 @@ def variant_dots(
             ring = {"markersize": 9, "markerfacecolor": "none", "color": BLACK}
             ax.plot(runs.mean(), places[name], "o", **ring)
         ax.set(title=f"ours, {title}", xlabel="mAP (%)")
+        if frame.empty:
+            _say_nothing(ax)
     if paper is not None:
         for marker, (dataset, values) in zip("s^vD", paper.iterrows(), strict=False):
             at = [places[name] for name in values.index]
@@ -123,6 +125,21 @@ def variant_dots(
 
 
 @styled
+def run_curves(runs: pd.DataFrame, ylabel: str) -> Figure:
+    """One column of several histories, a line per run; rows are epochs."""
+    figure, (ax,) = _axes(1)
+    for name, values in runs.items():
+        ax.plot(runs.index, values, label=name)
+    ax.set(xlabel="epoch", ylabel=ylabel)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if runs.empty:
+        _say_nothing(ax)
+    else:
+        ax.legend(fontsize=7)
+    return figure
+
+
+@styled
 def value_curve(
     ours: Mapping[str, pd.DataFrame],
     xlabel: str,
@@ -134,8 +151,10 @@ def value_curve(
 
     ours {title: shares, a row per seed and a column per value (numbers)}
     """
-    figure, axes = _axes(len(ours))
-    for ax, (title, frame) in zip(axes, ours.items(), strict=True):
+    figure, axes = _axes(max(len(ours), 1))
+    if not ours:
+        _say_nothing(axes[0])
+    for ax, (title, frame) in zip(axes, ours.items(), strict=False):
         runs = 100 * frame.sort_index(axis=1)
         for _, row in runs.iterrows():
             ax.plot(runs.columns, row, "o", color=COLORS[0], alpha=0.5)
@@ -152,3 +171,7 @@ def _axes(columns: int, **options: Any) -> tuple[Figure, list[Axes]]:
     width = WIDTH / 2 if columns == 1 else WIDTH
     figure = new_figure(width, 3.1, layout="constrained")
     return figure, list(figure.subplots(1, columns, squeeze=False, **options)[0])
+
+
+def _say_nothing(ax: Axes) -> None:
+    ax.text(0.5, 0.5, "no run yet", ha="center", transform=ax.transAxes, color="0.5")
