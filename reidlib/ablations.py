@@ -231,8 +231,13 @@ def _by_row(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_spread(runs: pd.Series) -> str:
-    mean, deviation = 100 * runs.mean(), 100 * spread(runs.dropna())
-    return f"{mean:.1f}" if deviation != deviation else f"{mean:.1f} ± {deviation:.1f}"
+    return _plus_minus(100 * runs.dropna(), ".1f")
+
+
+def _plus_minus(values: pd.Series, digits: str) -> str:
+    """Mean and spread in words; one value has no spread."""
+    mean = format(values.mean(), digits)
+    return mean if len(values) < 2 else f"{mean} ± {spread(values):{digits}}"
 
 
 def measured(study: Study, names: Sequence[str]) -> pd.DataFrame:
@@ -249,7 +254,7 @@ def measured(study: Study, names: Sequence[str]) -> pd.DataFrame:
         for name in names:
             runs = there[there["measure"] == name].groupby("variant")["value"]
             values = {
-                study.rows[variant]: f"{seeds.mean():.2f} ± {spread(seeds):.2f}"
+                study.rows[variant]: _plus_minus(seeds, ".2f")
                 for variant, seeds in runs
                 if variant in study.rows
             }

@@ -18,8 +18,8 @@ def write(
 ) -> None:
     """Write arrays by benchmark and name to <run_dir>/<kind>.npz, drawn ones only.
 
-    Nothing is written for run_dir "" or without arrays. Floats are kept in half
-    precision.
+    Nothing is written for run_dir "" or without arrays; what is there of other
+    benchmarks stays. Floats are kept in half precision.
     """
     flat = {
         f"{benchmark}/{name}": _halved(np.asarray(values))
@@ -31,10 +31,13 @@ def write(
         return
     folder = Path(run_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{kind}.npz"
+    path, partial = folder / f"{kind}.npz", folder / f".{kind}.npz"
+    if path.is_file():
+        with np.load(path) as there:
+            flat = {key: there[key] for key in there.files} | flat
     with partial.open("wb") as file:
         np.savez_compressed(file, **flat)
-    partial.replace(folder / f"{kind}.npz")
+    partial.replace(path)
 
 
 def _halved(values: np.ndarray) -> np.ndarray:

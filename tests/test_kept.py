@@ -35,6 +35,13 @@ def test_nothing_is_kept_of_photographs_nor_without_a_folder(
     assert not list(tmp_path.iterdir())
 
 
+def test_benchmarks_that_are_written_one_by_one_stay_side_by_side(tmp_path):
+    for benchmark in ("plaza", "smoke", "plaza"):
+        kept.write(str(tmp_path), "ranked", {benchmark: ARRAYS})
+    for benchmark in ("plaza", "smoke"):
+        assert kept.read(tmp_path, "ranked", benchmark)["names"].tolist() == ["a", "b"]
+
+
 def test_pictures_are_drawn_again_by_name():
     shot = Shot("plaza", "query", 301, 4, 0, framing="whole", occlusion=0.0)
     (picture,) = kept.pictures("plaza", ["query/0301_c5s1_000000_00.jpg"])
