@@ -13,6 +13,9 @@ from reidlib.readers import BENCHMARKS
 from reidlib.runs import ROOT
 from reidlib.schema import ParameterError, notebook_schema, parse_schema, validate
 
+OWN_LAYERS = {
+    path.stem.partition("@")[2] for path in (ROOT / "params/papers").glob("*@*.yaml")
+}
 PAPERS = sorted(params.owners(ROOT / "params" / "papers"))
 LAYERS = sorted((ROOT / "params").rglob("*.yaml"))
 WHOLE = [p for p in LAYERS if p.parent.name == "params" and p.stem != "base"]
@@ -162,6 +165,10 @@ def test_without_the_parameters_cell_a_notebook_says_what_to_do():
 # The files of this repository
 
 
+def test_layers_of_a_benchmark_are_of_one_that_there_is():
+    assert OWN_LAYERS and set(BENCHMARKS) >= OWN_LAYERS
+
+
 def test_there_are_papers_and_both_scales():
     assert {"fanet", "baseline"} <= set(PAPERS)
     assert params.owners(ROOT / "params" / "scales") == {"tiny", "full"}
@@ -169,7 +176,7 @@ def test_there_are_papers_and_both_scales():
 
 @pytest.mark.parametrize("paper", PAPERS)
 @pytest.mark.parametrize("scale", ["tiny", "full"])
-@pytest.mark.parametrize("benchmark", BENCHMARKS)
+@pytest.mark.parametrize("benchmark", sorted(OWN_LAYERS | {"smoke", "market1501"}))
 def test_layers_name_exactly_the_notebooks_parameters(paper, scale, benchmark):
     schema = notebook_schema(ROOT / "notebooks" / f"{paper}.ipynb")
     given = {**GIVEN_HERE, "benchmark": benchmark}
