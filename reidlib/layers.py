@@ -28,3 +28,41 @@ class BNNeck(nn.Module):
         """Normalise and classify embeddings (B, W)."""
         normalised = self.norm(embeddings)
         return NeckOutput(normalised, self.classifier(normalised))
+
+
+class CrossAttention(nn.Module):
+    """Multi-head attention of one sequence to another, each behind its own LayerNorm.
+
+    Without a residual: the caller adds the one that its paper has. The block of IRRA
+    (Jiang and Ye 2023) and PromptSG. Q queries, K keys, D width.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.query_norm, self.key_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
+
+    def forward(
+        self, queries: Tensor, keys: Tensor, padding: Tensor | None = None
+    ) -> Tensor:
+        """Return what queries (B, Q, D) find among keys (B, K, D): (B, Q, D).
+
+        padding (B, K) is True for keys that are not there; one must be.
+        """
+        return self._attend(queries, keys, padding, need_weights=False)[0]
+
+    def attend(
+        self, queries: Tensor, keys: Tensor, padding: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the same and the weights (B, Q, K), their mean over heads."""
+        return self._attend(queries, keys, padding, need_weights=True)
+
+    def _attend(self, queries, keys, padding, *, need_weights: bool):
+        keys = self.key_norm(keys)
+        return self.attention(
+            self.query_norm(queries),
+            keys,
+            keys,
+            key_padding_mask=padding,
+            need_weights=need_weights,
+        )

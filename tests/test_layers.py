@@ -1,10 +1,10 @@
-"""The BNNeck: what it starts as, what it trains, what it returns."""
+"""The BNNeck and cross-attention: what they start as, train and return."""
 
 import pytest
 import torch
-from torch.nn.functional import batch_norm
+from torch.nn.functional import batch_norm, layer_norm
 
-from reidlib.layers import BNNeck
+from reidlib.layers import BNNeck, CrossAttention
 
 
 def test_it_starts_as_a_plain_batch_norm_and_a_small_classifier():
@@ -37,3 +37,51 @@ def test_the_shift_stays_zero_while_the_scale_learns():
         optimizer.step()
     assert torch.equal(neck.norm.bias, torch.zeros(4))
     assert not torch.equal(neck.norm.weight, torch.ones(4))
+
+
+def attend_slowly(layer: CrossAttention, queries, keys, heads: int):
+    """Attention of one image by a loop over heads and queries."""
+    width = queries.shape[1]
+    query_in, key_in = (layer_norm(x, (width,)) for x in (queries, keys))
+    weight = layer.attention.in_proj_weight.unflatten(0, (3, heads, width // heads))
+    bias = layer.attention.in_proj_bias.unflatten(0, (3, heads, width // heads))
+    found, shares = [], []
+    for query in query_in:
+        parts, share = [], torch.zeros(len(keys))
+        for head in range(heads):
+            q = weight[0, head] @ query + bias[0, head]
+            scores = [q @ (weight[1, head] @ key + bias[1, head]) for key in key_in]
+            chances = (torch.stack(scores) / (width // heads) ** 0.5).softmax(0)
+            values = [weight[2, head] @ key + bias[2, head] for key in key_in]
+            parts.append(sum(p * v for p, v in zip(chances, values, strict=True)))
+            share += chances / heads
+        found.append(layer.attention.out_proj(torch.cat(parts)))
+        shares.append(share)
+    return torch.stack(found), torch.stack(shares)
+
+
+def test_cross_attention_is_the_formula():
+    torch.manual_seed(0)
+    layer = CrossAttention(8, heads=2)
+    torch.nn.init.normal_(layer.attention.in_proj_bias)
+    queries, keys = torch.randn(3, 2, 8), torch.randn(3, 5, 8)
+    found, shares = layer.attend(queries, keys)
+    for image in range(3):
+        expected = attend_slowly(layer, queries[image], keys[image], heads=2)
+        torch.testing.assert_close(found[image], expected[0])
+        torch.testing.assert_close(shares[image], expected[1])
+    torch.testing.assert_close(layer(queries, keys), found)
+    count = sum(parameter.numel() for parameter in layer.parameters())
+    assert count == 4 * 8 * 8 + 4 * 8 + 4 * 8
+
+
+def test_cross_attention_does_not_see_keys_that_are_not_there():
+    torch.manual_seed(0)
+    layer = CrossAttention(8, heads=4)
+    queries, keys = torch.randn(2, 3, 8), torch.randn(2, 6, 8)
+    padding = torch.zeros(2, 6, dtype=torch.bool)
+    padding[:, 4:] = True
+    found, shares = layer.attend(queries, keys, padding)
+    assert (shares[..., 4:] == 0).all()
+    torch.testing.assert_close(found, layer(queries, keys[:, :4]))
+    torch.testing.assert_close(layer(queries, keys, padding), found)
