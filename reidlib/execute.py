@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reidlib.runs import RunError, is_complete, write_parameters, write_text
+from reidlib.runs import PLACES, RunError, is_complete, write_parameters, write_text
 
 NOTEBOOK, PAGE, ERROR_LOG = "run.ipynb", "run.html", "error.log"
 AUTOSAVE_SECONDS = 30
@@ -109,7 +109,7 @@ def _remedy(error: Exception) -> str:
 
 
 def _tidy(path: Path) -> None:
-    """Take times and paths of this machine out of an executed notebook's metadata."""
+    """Take times and places of this machine out of an executed notebook."""
     if not path.is_file():
         return
     import nbformat
@@ -119,6 +119,9 @@ def _tidy(path: Path) -> None:
     for cell in notebook.cells:
         for name in ("papermill", "execution"):
             cell.metadata.pop(name, None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            lines, places = cell.source.splitlines(), tuple(f"{x} =" for x in PLACES)
+            cell.source = "\n".join(x for x in lines if not x.startswith(places))
     write_text(path, nbformat.writes(notebook) + "\n")
 
 

@@ -81,6 +81,26 @@ def extract(
     return Embedded(joined, torch.cat(pids), torch.cat(camids), tuple(paths))
 
 
+def observe(
+    model: nn.Module,
+    loader: DataLoader,
+    read: Callable[[Any], dict[str, Tensor]],
+    *,
+    device: torch.device | str,
+    inputs: Callable[[Batch], tuple] = images_of,
+) -> dict[str, Tensor]:
+    """Join what `read` takes of a model's outputs: float32, on the CPU, by name.
+
+    read   what model(*inputs(batch)) returns -> tensors with B first, by name
+    """
+    parts = []
+    with evaluating(model):
+        for batch in loader:
+            found = read(model(*inputs(batch.to(device))))
+            parts.append({name: t.float().cpu() for name, t in found.items()})
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
 def _module_of(embed: Callable) -> nn.Module:
     while isinstance(embed, partial):
         embed = embed.func

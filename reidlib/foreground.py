@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from reidlib import kept
 from reidlib.data import Sample, read_mask, test_loader
-from reidlib.extraction import evaluating
+from reidlib.extraction import observe
 from reidlib.masks import cell_shares, mask_auc, share_inside, soft_iou
 from reidlib.pedestrians import Part
 from reidlib.transforms import Transform
@@ -43,7 +43,7 @@ def heat_maps(output: Any) -> dict[str, Tensor]:
     if output.mask is not None:
         maps["Z"] = output.mask[:, 0]
         maps["1 - Z"] = 1 - output.mask[:, 0]
-    return {name: values.float().cpu() for name, values in maps.items()}
+    return maps
 
 
 def look(
@@ -58,11 +58,8 @@ def look(
 
     Drawn pedestrians have masks beside them; photographs mostly do not.
     """
-    parts = []
-    with evaluating(model):
-        for batch in test_loader(samples, transform, batch_size=batch_size):
-            parts.append(heat_maps(model(batch.images.to(device))))
-    maps = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    loader = test_loader(samples, transform, batch_size=batch_size)
+    maps = observe(model, loader, heat_maps, device=device)
     grid = tuple(maps["|F|"].shape[-2:])
     paths = tuple(sample.path for sample in samples)
     return Looks(paths, maps, _person_shares(paths, grid))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from reidlib import kept
 from reidlib.data import Batch, Sample, read_mask, test_loader
-from reidlib.extraction import evaluating, extract
+from reidlib.extraction import extract, observe
 from reidlib.masks import cell_labels, cell_shares, mask_auc, region_iou
 from reidlib.pedestrians import Part
 from reidlib.transforms import Transform
@@ -137,13 +137,8 @@ def look(
     batch_size: int = 64,
 ) -> Looks:
     """Regions of samples and what they were judged worth."""
-    outputs = []
-    with evaluating(model):
-        for batch in test_loader(samples, transform, batch_size=batch_size):
-            outputs.append(_kept(model(batch.images.to(device))))
-    found = {
-        name: torch.cat([output[name] for output in outputs]) for name in outputs[0]
-    }
+    loader = test_loader(samples, transform, batch_size=batch_size)
+    found = observe(model, loader, _kept, device=device)
     paths = tuple(sample.path for sample in samples)
     masks = found.pop("masks", None)
     parts = _true_parts(paths, model.grid)
@@ -153,9 +148,7 @@ def look(
 def _kept(output: Any) -> dict[str, Tensor]:
     parts = {"masks": output.masks, "α": output.alpha, "β": output.beta}
     parts |= {"w": output.embedding.weights}
-    return {
-        name: part.float().cpu() for name, part in parts.items() if part is not None
-    }
+    return {name: part for name, part in parts.items() if part is not None}
 
 
 def _true_parts(paths: Sequence[Path], grid: tuple[int, int]) -> Tensor | None:

@@ -99,9 +99,11 @@ def test_plain_papermill_stops_in_the_first_cell_on_an_unknown_name(toy_root):
 
 
 def test_an_executed_notebook_is_tidied(tmp_path):
-    book = notebook({"plot": "figure"})
+    injected = "# Parameters\ndata_root = '/somewhere'\nrun_dir = '..'\nseed = 1"
+    book = notebook({"plot": "figure", "injected": injected})
     book["metadata"]["papermill"] = {"output_path": "/somewhere/run.ipynb"}
-    (cell,) = book["cells"]
+    cell, parameters = book["cells"]
+    parameters["metadata"] = {"tags": ["injected-parameters"]}
     cell["metadata"] = {"papermill": {"duration": 1.0}, "execution": {}, "tags": ["a"]}
     path = tmp_path / "run.ipynb"
     path.write_text(json.dumps(book))
@@ -110,6 +112,7 @@ def test_an_executed_notebook_is_tidied(tmp_path):
     assert tidied["metadata"] == {"kernelspec": book["metadata"]["kernelspec"]}
     assert tidied["cells"][0]["metadata"] == {"tags": ["a"]}
     assert tidied["cells"][0]["source"] == ["figure"]
+    assert "".join(tidied["cells"][1]["source"]) == "# Parameters\nseed = 1"
 
 
 def test_a_notebook_that_ends_without_a_record_has_failed(reid, executed, monkeypatch):

@@ -10,6 +10,7 @@ from toy_training import (
     toy_run,
 )
 
+from reidlib.extraction import observe
 from reidlib.training import evaluating, extract, seed_everything
 
 
@@ -59,6 +60,27 @@ def test_extract_named_tuples_by_field():
     embedded = extract(model, ordered_loader(), device="cpu", flip_average=True)
     assert type(embedded.embeddings).__name__ == "ToyOutput"
     assert embedded.embeddings.logits.shape == (24, NUM_LABELS)
+
+
+def test_what_is_read_of_outputs_is_joined_in_order():
+    model, _ = toy_run(epochs=1)
+    model.train()
+    read = {"double": lambda output: 2 * output.logits}
+    seed_everything(0)
+    found = observe(
+        model,
+        ordered_loader(),
+        lambda output: {name: of(output).bfloat16() for name, of in read.items()},
+        device="cpu",
+        inputs=lambda batch: (batch.images.flip(3),),
+    )
+    seed_everything(0)
+    images = torch.cat([batch.images for batch in ordered_loader()]).flip(3)
+    assert model.training
+    with evaluating(model):
+        expected = (2 * model(images).logits).bfloat16().float()
+    assert found.keys() == {"double"} and found["double"].dtype == torch.float32
+    torch.testing.assert_close(found["double"], expected)
 
 
 def test_extract_refuses():

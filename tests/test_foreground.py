@@ -5,9 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from small_drawn import drawn, shot
 from small_fanet import tiny
 
-from reidlib.data import Sample
+from reidlib.data import read_mask
 from reidlib.foreground import (
     Looks,
     heat_maps,
@@ -17,7 +18,7 @@ from reidlib.foreground import (
     quality,
     some,
 )
-from reidlib.pedestrians import Part, Shot, draw
+from reidlib.pedestrians import Part, draw
 from reidlib.transforms import test_transform as plain_transform
 
 PERSON = torch.tensor([[[0.0, 1.0], [0.0, 1.0]]])  # the right half
@@ -60,45 +61,36 @@ def test_heat_maps_are_means_of_absolute_responses_over_channels():
 
 
 def test_looking_at_drawn_people_finds_their_true_cells(tmp_path):
-    (tmp_path / "query").mkdir()
-    (tmp_path / "masks" / "query").mkdir(parents=True)
-    samples = []
-    for camid in range(3):
-        drawing = draw(Shot("plaza", "query", 301, camid, 0))
-        path = tmp_path / "query" / f"0301_c{camid + 1}s1_000000_00.jpg"
-        drawing.image.save(path)
-        drawing.mask.save(tmp_path / "masks" / "query" / f"{path.stem}.png")
-        samples.append(Sample(path, 301, camid))
+    samples = [drawn(tmp_path, camid) for camid in range(3)]
     model = tiny().train()
     transform = plain_transform(128, 64, normalisation="imagenet")
     found = look(model, samples, transform, device="cpu", batch_size=2)
     rows, columns = found.person.shape[1:]
     assert {values.shape for values in found.maps.values()} == {(3, rows, columns)}
-    drawn = torch.tensor(list(drawing.mask.tobytes())).view(128, 64)
+    mask = read_mask(samples[2].path)
     parts = [Part.HEAD, Part.UPPER_BODY, Part.LOWER_BODY, Part.FOOT]
-    share = sum((drawn == part).float().mean() for part in parts)
+    share = sum((mask == part).float().mean() for part in parts)
     assert found.person[2].mean().item() == pytest.approx(share.item(), abs=1e-5)
     assert model.training
 
 
 def test_photographs_without_masks_are_looked_at_and_not_scored(tmp_path):
-    path = tmp_path / "0001_c1s1_000000_00.jpg"
-    draw(Shot("plaza", "query", 301, 0, 0)).image.save(path)
+    sample = drawn(tmp_path)
+    (tmp_path / "masks" / "query" / f"{sample.path.stem}.png").unlink()
     transform = plain_transform(64, 32, normalisation="imagenet")
-    found = look(tiny(), [Sample(path, 1, 0)], transform, device="cpu")
+    found = look(tiny(), [sample], transform, device="cpu")
     assert found.person is None
     assert quality(found).empty
     assert "true person" not in some(found, 6)[1]
 
 
 def test_maps_of_drawn_people_are_kept_and_their_pictures_drawn_again(tmp_path):
-    shot = Shot("plaza", "query", 301, 2, 0, framing="whole", occlusion=0.0)
     name = Path("data/smoke/query/0301_c3s1_000000_00.jpg")
     maps = {"Z": torch.rand(1, 4, 2)}
     found = {"smoke": Looks((name,), maps, torch.rand(1, 4, 2))}
     keep(found, str(tmp_path), 3)
     (picture,), again = kept_looks(tmp_path, "smoke")
-    assert picture.tobytes() == draw(shot).image.tobytes()
+    assert picture.tobytes() == draw(shot(camid=2)).image.tobytes()
     assert list(again) == ["Z", "true person"]
     torch.testing.assert_close(again["Z"], maps["Z"], atol=1e-3, rtol=0)
     assert [path.name for path in tmp_path.iterdir()] == ["looks.npz"], "no more"

@@ -1,33 +1,21 @@
 """From a parser's names to part masks, by hand and through the stand-in."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from small_drawn import drawn
 
 from reidlib import parsing
-from reidlib.data import Sample, read_mask
-from reidlib.pedestrians import Part, Shot, draw
+from reidlib.data import read_mask
+from reidlib.pedestrians import Part
 
 
 def segment(label: str, rows: slice, size=(4, 8)) -> dict:
     mask = np.zeros(size[::-1], dtype=np.uint8)
     mask[rows] = 255
     return {"label": label, "mask": Image.fromarray(mask)}
-
-
-def drawn(root: Path, camid: int = 0) -> Sample:
-    shot = Shot("plaza", "query", 301, camid, 0)
-    path = root / "query" / f"0301_c{camid + 1}s1_000000_00.jpg"
-    mask = root / "masks" / "query" / f"{path.stem}.png"
-    for file in (path, mask):
-        file.parent.mkdir(parents=True, exist_ok=True)
-    drawing = draw(shot)
-    drawing.image.save(path)
-    drawing.mask.save(mask)
-    return Sample(path, 301, camid)
 
 
 def test_names_become_parts_and_the_rest_is_background():

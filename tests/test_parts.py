@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from small_drawn import drawn
 from small_rganet import tiny
 from torch import nn
 
@@ -12,23 +13,10 @@ from reidlib import kept, parts
 from reidlib.data import Batch, Sample
 from reidlib.models.rganet_prompts import BODY, REGIONS
 from reidlib.parts import Looks, quality
-from reidlib.pedestrians import Part, Shot, draw
+from reidlib.pedestrians import Part
 from reidlib.transforms import test_transform as plain_transform
 
 GRID = (4, 2)
-
-
-def drawn(root: Path, camid: int = 0, occlusion: float = 0.0) -> Sample:
-    """One drawn query with its mask beside it."""
-    shot = Shot("plaza", "query", 301, camid, 0, framing="whole", occlusion=occlusion)
-    path = root / "query" / f"0301_c{camid + 1}s1_000000_00.jpg"
-    mask = root / "masks" / "query" / f"{path.stem}.png"
-    for file in (path, mask):
-        file.parent.mkdir(parents=True, exist_ok=True)
-    drawing = draw(shot)
-    drawing.image.save(path)
-    drawing.mask.save(mask)
-    return Sample(path, 301, camid)
 
 
 def painted(root: Path, rows: list[int]) -> Sample:
