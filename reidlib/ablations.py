@@ -3,7 +3,7 @@
 Ours and the paper's numbers never share a column: the pictures are not the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,16 +11,15 @@ import pandas as pd
 
 from reidlib.comparison import spread
 from reidlib.params import Ablation, read_ablation
+from reidlib.plans import Plan
 from reidlib.published import published
 from reidlib.runs import (
     PICTURES,
     RANKS,
     ROOT,
-    collect_measures,
     is_complete,
     read_metrics,
     read_queries,
-    run_folder,
 )
 
 METRICS = {"mAP": "mAP"} | {f"rank{k}": f"rank-{k}" for k in RANKS}
@@ -45,7 +44,6 @@ class Study(NamedTuple):
     settings: tuple[Setting, ...]
     folders: dict[tuple[str, Setting], dict[int, Path]]  # by variant and seed
     queries: dict[tuple[str, Setting], pd.DataFrame]  # rows (seed, query), as saved
-    measures: pd.DataFrame  # as runs.collect_measures gives them
 
     def pictures(self, setting: Setting) -> str:
         """What the images of a setting show, as its runs say; "" without runs."""
@@ -66,56 +64,45 @@ class Study(NamedTuple):
 
 def gather(
     name: str,
+    plans: Sequence[Plan],
+    settings: Sequence[Setting] = (),
     *,
-    outputs: Path,
-    settings: Sequence[Setting],
-    seeds: Sequence[int],
-    variants: Sequence[str] = (),
     root: Path = ROOT,
 ) -> Study:
-    """Read the finished runs of an ablation; runs that were not made are left out.
+    """Read those runs of an ablation that are finished.
 
     name      of a file in params/ablations below `root`, e.g. fanet_components
-    variants  some of its rows; none: all
+    plans     its runs, as sweeps.plan gives them; variants without a plan are no rows
+    settings  by default all that the plans train and test on
     """
-    ablation, paper = read_ablation(root / "params", name), name.partition("_")[0]
-    if variants:
-        ablation = _only(ablation, set(variants))
+    ablation = _only(read_ablation(root / "params", name), {p.variant for p in plans})
+    settings = tuple(settings) or tested(plans)
     folders, queries = {}, {}
-    for setting in settings:
-        for variant in ablation.variants:
-            parts = _finished(outputs, paper, variant.name, setting, seeds)
-            if parts:
-                row = variant.name, setting
-                queries[row] = pd.concat(
-                    {seed: q for seed, (_, q) in parts.items()}, names=["seed"]
-                )
-                folders[row] = {seed: folder for seed, (folder, _) in parts.items()}
-    measures = collect_measures(outputs)
-    measures = measures[(measures["paper"] == paper) & measures["seed"].isin(seeds)]
-    return Study(ablation, tuple(settings), folders, queries, measures)
+    for plan in [plan for plan in plans if is_complete(plan.folder)]:
+        found, seed = read_queries(plan.folder), plan.parameters["seed"]
+        for setting in [where for where in settings if where in tested([plan])]:
+            row = plan.variant, setting
+            if setting.tested_on in found.index.unique("tested_on"):
+                folders.setdefault(row, {})[seed] = plan.folder
+                own = found.loc[setting.tested_on]
+                queries.setdefault(row, {})[seed] = own
+    joined = {row: pd.concat(runs, names=["seed"]) for row, runs in queries.items()}
+    return Study(ablation, settings, folders, joined)
+
+
+def tested(plans: Iterable[Plan]) -> tuple[Setting, ...]:
+    """Every pair of what is trained on and tested on, where it was trained first."""
+    found = []
+    for plan in plans:
+        trained_on, others = (plan.parameters.get(k) for k in ("benchmark", "also_on"))
+        found += [Setting(trained_on, name) for name in (trained_on, *(others or ()))]
+    return tuple(dict.fromkeys(found))
 
 
 def _only(ablation: Ablation, names: set[str]) -> Ablation:
     variants = [variant for variant in ablation.variants if variant.name in names]
     claims = [c for c in ablation.claims if {c.ours, c.other} <= names]
     return ablation.model_copy(update={"variants": variants, "claims": claims})
-
-
-def _finished(
-    outputs: Path, paper: str, variant: str, setting: Setting, seeds: Sequence[int]
-) -> dict[int, tuple[Path, pd.DataFrame]]:
-    """Folder and queries of each finished run that was tested there, by seed."""
-    benchmark, tested_on = setting
-    found = {}
-    for seed in seeds:
-        own = {"benchmark": benchmark, "paper": paper, "variant": variant, "seed": seed}
-        folder = run_folder(outputs, **own)
-        if is_complete(folder):
-            queries = read_queries(folder)
-            if tested_on in queries.index.unique("tested_on"):
-                found[seed] = folder, queries.loc[tested_on]
-    return found
 
 
 def histories(study: Study, variant: str, column: str) -> pd.DataFrame:
@@ -135,9 +122,12 @@ def per_query(
     """What each query scored in each run, (Q, S) as `comparison.compare` wants it.
 
     metric   mAP: its average precision; rank-k: whether a match is among the first k
+    Raises ValueError where the runs were not tested with the same queries.
     """
     table = study.queries[variant, setting].set_index("pid", append=True)
     rank = table["first_rank"]
+    if rank.unstack("seed").isna().any(axis=None):
+        raise ValueError(f"{variant}: seeds were tested with different queries")
     if metric == "mAP":
         values = table["average_precision"]
     else:
@@ -154,6 +144,11 @@ def scores(study: Study, setting: Setting, metric: str = "mAP") -> pd.DataFrame:
         if (name, setting) in study.queries
     }
     return pd.DataFrame(columns)
+
+
+def panels(study: Study, metric: str = "mAP") -> dict[str, pd.DataFrame]:
+    """The scores of every setting by its title, for plots.variant_dots."""
+    return {study.title(at): scores(study, at, metric) for at in study.settings}
 
 
 def curves(
@@ -176,7 +171,7 @@ def curves(
         frame = scores(study, setting, metric)
         frame = frame[[row for row in frame if row in value_of]]
         if not frame.empty:
-            found[str(setting)] = frame.rename(columns=value_of)
+            found[study.title(setting)] = frame.rename(columns=value_of)
     return found
 
 
@@ -247,17 +242,12 @@ def measured(study: Study, names: Sequence[str]) -> pd.DataFrame:
     """
     columns = {}
     for setting in study.settings:
-        there = study.measures[
-            (study.measures["benchmark"] == setting.trained_on)
-            & (study.measures["tested_on"] == setting.tested_on)
-        ]
         for name in names:
-            runs = there[there["measure"] == name].groupby("variant")["value"]
-            values = {
-                study.rows[variant]: _plus_minus(seeds, ".2f")
-                for variant, seeds in runs
-                if variant in study.rows
-            }
-            title = study.title(setting)
-            columns[title, name] = pd.Series(values, dtype=object)
+            key, values = f"{setting.tested_on}: {name}", {}
+            for variant, row in study.rows.items():
+                folders = study.folders.get((variant, setting), {}).values()
+                known = [read_metrics(folder)["measures"] for folder in folders]
+                seeds = pd.Series([run[key] for run in known if key in run])
+                values |= {row: _plus_minus(seeds, ".2f")} if len(seeds) else {}
+            columns[study.title(setting), name] = pd.Series(values, dtype=object)
     return _by_row(study, pd.DataFrame(columns))

@@ -25,7 +25,8 @@ def judged(study: Study) -> pd.DataFrame:
     for setting in study.settings:
         found = comparisons(study, setting)
         for claim, result in zip(study.ablation.claims, found, strict=True):
-            row = {"claim": claim.says, "where": str(setting), "metric": claim.metric}
+            where = study.title(setting).removeprefix("ours, ")
+            row = {"claim": claim.says, "where": where, "metric": claim.metric}
             row["ours"], row["against"] = (
                 study.rows[n] for n in (claim.ours, claim.other)
             )

@@ -37,7 +37,12 @@ def measure(
     model       has embed; `distances` are its own, of embeddings (Q, ...) and (G, ...)
     images      a multiple of batch_size
     gallery     the embedded images, repeated up to that many
+    Raises ValueError for images that are no whole batches.
     """
+    if images < batch_size or images % batch_size:
+        raise ValueError(
+            f"{images} images are not whole batches of {batch_size}: take a multiple"
+        )
     model.to(device)
     batch = torch.rand(batch_size, 3, *image_size, device=device)
     batches = [batch] * (images // batch_size)

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
 from tqdm import tqdm
 
 from reidlib.data import Sample, read_mask
@@ -77,6 +79,16 @@ def part_mask(segments: Iterable[Mapping[str, Any]], size: tuple[int, int]) -> I
     return Image.fromarray(merged)
 
 
+def parse(path: Path, parser: Parser) -> Tensor:
+    """Parse a picture now, whatever mask there is: labels of Part (H, W)."""
+    return torch.from_numpy(np.array(_parsed(path, parser))).long()
+
+
+def _parsed(path: Path, parser: Parser) -> Image.Image:
+    with Image.open(path) as picture:
+        return part_mask(parser(picture), picture.size)
+
+
 def write_masks(samples: Sequence[Sample], parser: Parser, root: Path) -> int:
     """Write <root>/masks/<split>/<name>.png for every image that has none yet.
 
@@ -88,8 +100,7 @@ def write_masks(samples: Sequence[Sample], parser: Parser, root: Path) -> int:
         path = root / "masks" / sample.path.parent.name / f"{sample.path.stem}.png"
         if path.is_file():
             continue
-        with Image.open(sample.path) as picture:
-            mask = part_mask(parser(picture), picture.size)
+        mask = _parsed(sample.path, parser)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.tmp")
         mask.save(partial, format="PNG")

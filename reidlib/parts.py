@@ -19,6 +19,7 @@ from reidlib.data import Batch, Sample, read_mask, test_loader
 from reidlib.extraction import extract, observe
 from reidlib.masks import cell_labels, cell_shares, mask_auc, region_iou
 from reidlib.pedestrians import Part
+from reidlib.runs import write_text
 from reidlib.transforms import Transform
 
 PART_OF = {part.name.lower().replace("_", " "): part for part in Part}
@@ -68,9 +69,16 @@ class Taught:
 
 
 def save_prompts(
-    path: Path, prototypes: Tensor, context: Tensor, names: Sequence[str]
+    path: Path,
+    prototypes: Tensor,
+    context: Tensor,
+    names: Sequence[str],
+    history: pd.DataFrame,
 ) -> None:
-    """Write what stage 0 learned: prototypes (N, D), context vectors, the names."""
+    """Write what stage 0 learned: prototypes (N, D), context vectors, the names.
+
+    Its history goes beside them, as <path without suffix>.csv.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {"prototypes": prototypes, "context": context}
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
@@ -78,6 +86,7 @@ def save_prompts(
     save_file(tensors, partial, metadata={"names": json.dumps(list(names))})
     partial.chmod(0o644)  # safetensors makes files that only their owner reads
     partial.replace(path)
+    write_text(path.with_suffix(".csv"), history.to_csv(index=False))
 
 
 def load_prompts(path: Path, names: Sequence[str], width: int) -> Tensor:

@@ -16,6 +16,7 @@ class Plan(NamedTuple):
     """A run that was checked and may start."""
 
     title: str
+    variant: str  # as the ablation calls it
     notebook: Path
     folder: Path
     parameters: dict[str, Any]
@@ -65,7 +66,8 @@ def make_plan(
         variant=variant,
         given=run | given | values,
     )
-    return Plan(f"{paper} on {benchmark}, {folder.name}", notebook, folder, merged)
+    title = f"{paper} on {benchmark}, {folder.name}"
+    return Plan(title, variant, notebook, folder, merged)
 
 
 def _refuse_unknown(root: Path, *, paper: str, benchmark: str, scale: str) -> None:

@@ -242,22 +242,6 @@ def rows_of(record: Mapping[str, Any], folder: str = "") -> list[dict[str, Any]]
     ]
 
 
-def collect_measures(outputs: Path) -> pd.DataFrame:
-    """Gather what finished runs measured beside scores, one row per run and measure.
-
-    Columns paper, benchmark, variant, seed, tested_on, measure, value.
-    """
-    rows = []
-    for path in sorted(outputs.glob("*/*/*/metrics.json")):
-        record = read_metrics(path.parent)
-        run = [record[name] for name in ("paper", "benchmark", "variant", "seed")]
-        for name, value in record["measures"].items():
-            tested_on, _, measure = name.rpartition(": ")
-            rows.append([*run, tested_on, measure, value])
-    columns = ["paper", "benchmark", "variant", "seed", "tested_on", "measure", "value"]
-    return pd.DataFrame(rows, columns=columns)
-
-
 def score_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Make rows of `collect` or `rows_of` readable: percent, and which pictures."""
     table = rows[["paper", "variant", "seed"]].copy()

@@ -1,5 +1,6 @@
 """One table of a paper from run folders: ours, theirs, what became of the claims."""
 
+import gzip
 import json
 from itertools import product
 from pathlib import Path
@@ -13,9 +14,11 @@ from reidlib import ablations, claims, params, runs
 from reidlib.ablations import Setting
 from reidlib.metrics import Scores
 from reidlib.params import ParameterError
+from reidlib.plans import Plan
 from reidlib.published import published
 
 HERE, THERE = Setting("plaza", "plaza"), Setting("plaza", "station")
+ROWS = ("plain", "more", "full")
 ABLATION = """\
 paper: FA-Net
 table: Table I
@@ -57,13 +60,17 @@ def outputs(toy_root) -> Path:
     return toy_root / "outputs"
 
 
+def planned(outputs: Path, variant: str, seed: int) -> Plan:
+    parameters = {"benchmark": "plaza", "seed": seed, "also_on": ["station"]}
+    folder = outputs / f"plaza/toy/{variant}-s{seed}"
+    return Plan("toy", variant, Path("toy.ipynb"), folder, parameters)
+
+
 @pytest.fixture
 def gather(toy_root, outputs):
-    def gathered(settings=(HERE, THERE), seeds=(0, 1, 2), **options):
-        where = {"outputs": outputs, "root": toy_root}
-        return ablations.gather(
-            "toy_rows", settings=settings, seeds=seeds, **where, **options
-        )
+    def gathered(settings=(HERE, THERE), seeds=(0, 1, 2), variants=ROWS):
+        plans = [planned(outputs, name, seed) for name in variants for seed in seeds]
+        return ablations.gather("toy_rows", plans, settings, root=toy_root)
 
     return gathered
 
@@ -114,6 +121,7 @@ def test_rows_can_be_chosen_and_claims_follow(gather):
 def test_a_claim_is_judged_where_its_runs_are(gather):
     found = claims.judged(gather(settings=[HERE]))
     assert found["verdict"].tolist() == ["replicated", "not run"]
+    assert set(found["where"]) == {"plaza (drawn pedestrians)"}
     assert found.loc[0, "difference (points)"] == "+10.0"
     better, best = claims.sentences(gather(settings=[HERE]))
     assert better.startswith("More is better. On plaza (drawn pedestrians), B/L+TEM is")
@@ -150,15 +158,38 @@ variants:
         text + "  - {name: k-9, row: k = 9, overrides: {epochs: 9}}\n"
     )
     (toy_root / "params/ablations/toy_other.yaml").write_text(ABLATION)
-    curves = ablations.curves(gather(settings=[HERE]), "k", more=4)
-    assert list(curves) == ["plaza"]
-    assert curves["plaza"].mean().round(3).to_dict() == {1.0: 0.577, 4: 0.677}
-    assert ablations.curves(gather(settings=[HERE]), "m") == {}
+    rows = "plain", "more", "full", "k-9"
+    study = gather(settings=[HERE], variants=rows)
+    curves = ablations.curves(study, "k", more=4)
+    title = "ours, plaza (drawn pedestrians)"
+    assert list(curves) == [title]
+    assert curves[title].mean().round(3).to_dict() == {1.0: 0.577, 4: 0.677}
+    assert ablations.curves(study, "m") == {}
 
 
 def test_folders_are_those_of_the_runs(gather, outputs):
     study = gather(seeds=[2, 9])
     assert study.folders["more", HERE] == {2: outputs / "plaza/toy/more-s2"}
+
+
+def test_a_study_is_of_all_that_its_plans_train_and_test_on(gather):
+    study = gather(settings=())
+    assert study.settings == (HERE, THERE)
+    assert ablations.panels(study).keys() == {
+        "ours, plaza (drawn pedestrians)",
+        "ours, plaza → station (drawn pedestrians)",
+    }
+    assert ablations.table(study).shape == (3, 6)
+
+
+def test_seeds_that_were_tested_with_other_queries_are_refused(gather, outputs):
+    table = runs.read_queries(outputs / "plaza/toy/more-s1")
+    fewer = gzip.compress(table.drop(("plaza", 3)).to_csv().encode())
+    (outputs / "plaza/toy/more-s1" / runs.QUERIES).write_bytes(fewer)
+    study = gather()
+    assert ablations.per_query(study, "more", THERE, "mAP").shape == (4, 3)
+    with pytest.raises(ValueError, match="more: seeds were tested with different"):
+        ablations.per_query(study, "more", HERE, "mAP")
 
 
 def test_pictures_are_called_what_the_runs_say(gather, outputs):

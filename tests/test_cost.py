@@ -22,6 +22,13 @@ class Toy(nn.Module):
         return self.used(images.flatten(1))
 
 
+@pytest.mark.parametrize("images", [0, 3, 6])
+def test_images_that_are_no_whole_batches_are_refused(images):
+    options = {"images": images, "gallery": 5, "batch_size": 4, "device": "cpu"}
+    with pytest.raises(ValueError, match=f"{images} images are not whole batches of 4"):
+        measure(Toy(), cosine_distances, (2, 1), **options)
+
+
 def test_only_what_the_embedding_depends_on_is_counted():
     model = Toy().train()
     assert parameters_used(model, torch.rand(2, 3, 2, 1)) == 14

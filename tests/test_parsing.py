@@ -60,6 +60,13 @@ def test_the_stand_in_says_what_the_true_masks_say(tmp_path):
         assert (found[~known] == Part.BACKGROUND).all(), "a parser sees no occluders"
 
 
+def test_a_picture_is_parsed_whatever_mask_is_there(tmp_path):
+    sample = drawn(tmp_path, occlusion=0.5)
+    found, true = parsing.parse(sample.path, parsing.stand_in), read_mask(sample.path)
+    assert (true == Part.OCCLUDER).any()
+    assert found.equal(true.where(true != Part.OCCLUDER, int(Part.BACKGROUND)))
+
+
 def test_masks_that_are_there_are_not_made_again(tmp_path):
     samples = [drawn(tmp_path / "data", camid) for camid in range(2)]
     asked = []

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -64,9 +65,13 @@ def test_the_objective_of_stage_0_sees_the_labels_of_its_images():
 
 def test_prompts_are_written_and_read_back(tmp_path):
     path, prototypes = tmp_path / "run" / "prompts.safetensors", torch.randn(4, 24)
-    parts.save_prompts(path, nn.Parameter(prototypes), torch.randn(8, 16), BODY)
+    history = pd.DataFrame({"epoch": [1, 2], "segmentation": [1.5, 0.5]})
+    given = nn.Parameter(prototypes), torch.randn(8, 16), BODY, history
+    parts.save_prompts(path, *given)
     assert parts.load_prompts(path, BODY, 24).equal(prototypes)
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    kept = {"prompts.csv", "prompts.safetensors"}
+    assert {file.name for file in path.parent.iterdir()} == kept
+    pd.testing.assert_frame_equal(pd.read_csv(path.with_suffix(".csv")), history)
     with pytest.raises(ValueError, match="of head, upper body, lower body, foot;"):
         parts.load_prompts(path, REGIONS[2], 24)
     with pytest.raises(ValueError, match=r"\(4, 64\) of head"):

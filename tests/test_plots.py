@@ -141,8 +141,8 @@ def test_variants_have_a_dot_per_run_and_panels_of_their_own():
     assert len(middle.lines) == 2 and len(right.lines) == 1
     np.testing.assert_allclose(right.lines[0].get_xdata(), [72.7, 73.5, 84.6])
     assert [ax.get_title(loc="left") for ax in figure.axes] == [
-        "ours, plaza",
-        "ours, station",
+        "plaza",
+        "station",
         "paper, photographs",
     ]
     assert png(figure)

@@ -55,10 +55,12 @@ ROOMS: dict[str, set[str]] = {
     "comparison": set(),
     "cost": {"extraction", "metrics"},
     "claims": {"ablations", "comparison"},
-    "ablations": {"comparison", "params", "published", "runs"},
+    "ablations": {"comparison", "params", "plans", "published", "runs"},
     "foreground": {"data", "extraction", "kept", "masks", "pedestrians", "transforms"},
     "parsing": {"data", "pedestrians"},
-    "parts": {"data", "extraction", "kept", "masks", "pedestrians", "transforms"},
+    "parts": {
+        *("data", "extraction", "kept", "masks", "pedestrians", "runs", "transforms")
+    },
     "plots": {"data", "metrics"},
 }
 ONLY_TORCH = ("metrics", "rerank", "losses", "layers", "masks", "models")

@@ -145,16 +145,6 @@ def test_what_every_query_scored_is_kept_and_read_back(tmp_path):
     assert first.read_bytes() == second.read_bytes(), "no time, no name in it"
 
 
-def test_measures_of_all_runs_are_one_table(tmp_path):
-    save(tmp_path / "plaza" / "toy" / "full-s3", measures={"station: mask IoU": 0.4})
-    (row,) = runs.collect_measures(tmp_path).to_dict("records")
-    assert row == {
-        "paper": "toy", "benchmark": "plaza", "variant": "full", "seed": 3,
-        "tested_on": "station", "measure": "mask IoU", "value": 0.4,
-    }  # fmt: skip
-    assert runs.collect_measures(tmp_path / "nothing").empty
-
-
 def test_measures_are_flat_and_named_by_benchmark():
     rows = {"plaza": pd.Series({"IoU": 0.5}), "station": pd.Series({"IoU": 1})}
     assert runs.flat(rows) == {"plaza: IoU": 0.5, "station: IoU": 1.0}

@@ -1,9 +1,8 @@
 """RGANet: body regions found by their names, and assessed before they are compared.
 
 *Region Generation and Assessment Network for Occluded Person Re-Identification*, TIFS.
-Sections   III-C, Eq. 1-2 -> region_masks, masked_mean (prompts and Eq. 3: stage 0, in
-           rganet_prompts.py); III-D, Eq. 4-6 -> RGANet.assess, RegionMemory
-           III-E, Eq. 7-8 -> objective; Eq. 9-10 -> distances
+Sections   III-C, Eq. 1-2 -> region_masks, masked_mean (stage 0: rganet_prompts.py)
+           III-D, 4-6 -> RGANet.assess, RegionMemory; III-E -> objective, distances
 Shapes     B images, H x W patches (P in all), N regions, D joint width, M identities
 """
 
@@ -42,7 +41,7 @@ class Output(NamedTuple):
     alpha: Tensor | None  # (B, N) in [0, 1]
     beta: Tensor | None  # (B, N) in [0, 1]
     logits: Tensor  # (B, M) of the global feature
-    region_logits: Tensor | None  # (N, B, M)
+    region_logits: tuple[Tensor, ...] | None  # N of (B, M)
 
 
 def region_masks(patches: Tensor, prototypes: Tensor, gamma: float) -> Tensor:
@@ -70,7 +69,7 @@ class RegionMemory(nn.Module):
     """Centres C_j (N, D) of the regions' features (Sec. III-D); empty until `start`.
 
     kept        weight of the old centre      threshold  of alpha, to move the centre
-    pass_rates  share (N,) of regions above it, a mean over about ten updates
+    pass_rates  share (N,) of regions above it, a mean over the last ten updates or so
     """
 
     def __init__(self, shape: tuple[int, int], kept: float, threshold: float) -> None:
@@ -78,6 +77,7 @@ class RegionMemory(nn.Module):
         self.kept, self.threshold = kept, threshold
         self.register_buffer("centers", torch.zeros(shape))
         self.register_buffer("pass_rates", torch.zeros(shape[0]))
+        self.register_buffer("updates", torch.tensor(0))
 
     def start(self, stripes: Tensor) -> None:
         """Begin with the mean of the training set's stripes (images, N, D)."""
@@ -101,7 +101,8 @@ class RegionMemory(nn.Module):
         means = (regions * passing[..., None]).sum(0) / counts.clamp_min(1)  # (N, D)
         moved = self.kept * self.centers + (1 - self.kept) * means
         self.centers.copy_(moved.where(counts > 0, self.centers))
-        self.pass_rates.lerp_(passing.mean(0), 0.1)
+        self.updates += 1
+        self.pass_rates.lerp_(passing.mean(0), (1 / self.updates).clamp_min(0.1))
 
 
 class RGANet(nn.Module):
@@ -197,8 +198,7 @@ class RGANet(nn.Module):
                 regions = masked_mean(patches, masks[:, 1:].flatten(2))
             alpha, beta, weights = self.assess(regions)
         pairs = zip(self.region_necks, regions.unbind(1), strict=True)
-        logits = [neck(region).logits for neck, region in pairs]  # N of (B, M)
-        logits = torch.stack(logits) if logits else None
+        logits = tuple(neck(region).logits for neck, region in pairs) or None
         embedding = Embedding(pooled, regions, weights)
         return Output(embedding, masks, alpha, beta, self.neck(pooled).logits, logits)
 

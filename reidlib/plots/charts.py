@@ -1,6 +1,7 @@
 """Curves and dots: histories, CMC, the staircase of AP, variants over seeds."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from reidlib.plots.style import (
     styled,
     to_array,
 )
+
+TITLE_CHARACTERS = 24  # of a panel, in a line
 
 
 @styled
@@ -92,7 +95,8 @@ def variant_dots(
 ) -> Figure:
     """Variants from top to bottom, a dot per run, each panel with a scale of its own.
 
-    ours   {title: shares, a row per seed and a column per variant}; a ring is the mean
+    ours   {title: shares, a row per seed and a column per variant}; a ring is the mean.
+           Titles say what was tested and what it shows, as ablations.panels gives them
     paper  percent as printed, a row per data set and a column per variant
     A variant that nobody ran has an empty line.
     """
@@ -107,7 +111,7 @@ def variant_dots(
             ax.plot(runs, [places[name]] * len(runs), "o", color=COLORS[0], alpha=0.5)
             ring = {"markersize": 9, "markerfacecolor": "none", "color": BLACK}
             ax.plot(runs.mean(), places[name], "o", **ring)
-        ax.set(title=f"ours, {title}", xlabel="mAP (%)")
+        ax.set(title=fill(title, TITLE_CHARACTERS), xlabel="mAP (%)")
         if frame.empty:
             _say_nothing(ax)
     if paper is not None:
@@ -162,7 +166,7 @@ def value_curve(
         if logarithmic:
             ax.set_xscale("log", base=2)
         ax.set_xticks(list(runs.columns), [f"{value:g}" for value in runs.columns])
-        ax.set(xlabel=xlabel, ylabel=ylabel, title=f"ours, {title}")
+        ax.set(xlabel=xlabel, ylabel=ylabel, title=fill(title, TITLE_CHARACTERS))
     return figure
 
 
