@@ -111,7 +111,7 @@ def variant_dots(
             ax.plot(runs, [places[name]] * len(runs), "o", color=COLORS[0], alpha=0.5)
             ring = {"markersize": 9, "markerfacecolor": "none", "color": BLACK}
             ax.plot(runs.mean(), places[name], "o", **ring)
-        ax.set(title=fill(title, TITLE_CHARACTERS), xlabel="mAP (%)")
+        ax.set(title=_lines(title), xlabel="mAP (%)")
         if frame.empty:
             _say_nothing(ax)
     if paper is not None:
@@ -120,7 +120,7 @@ def variant_dots(
             look = {"color": COLORS[1], "markersize": 5, "linewidth": 0.8}
             axes[-1].plot(values, at, marker=marker, label=dataset, **look)
         axes[-1].set(title="paper, photographs", xlabel="mAP (%)")
-        axes[-1].legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2))
+        figure.legend(fontsize=7, loc="outside lower right", ncols=len(paper))
     axes[0].set_yticks(list(places.values()), list(places))
     for ax in axes:
         ax.grid(axis="y", color="0.9")
@@ -166,7 +166,7 @@ def value_curve(
         if logarithmic:
             ax.set_xscale("log", base=2)
         ax.set_xticks(list(runs.columns), [f"{value:g}" for value in runs.columns])
-        ax.set(xlabel=xlabel, ylabel=ylabel, title=fill(title, TITLE_CHARACTERS))
+        ax.set(xlabel=xlabel, ylabel=ylabel, title=_lines(title))
     return figure
 
 
@@ -175,6 +175,12 @@ def _axes(columns: int, **options: Any) -> tuple[Figure, list[Axes]]:
     width = WIDTH / 2 if columns == 1 else WIDTH
     figure = new_figure(width, 3.1, layout="constrained")
     return figure, list(figure.subplots(1, columns, squeeze=False, **options)[0])
+
+
+def _lines(title: str) -> str:
+    """A panel's title in short lines, what is in brackets on a line of its own."""
+    parts = title.replace(" (", "\n(").splitlines()
+    return "\n".join(fill(part, TITLE_CHARACTERS) for part in parts)
 
 
 def _say_nothing(ax: Axes) -> None:
