@@ -35,6 +35,7 @@ results: .venv/ready  ## the table of all finished runs
 
 bench: .venv/ready  ## speed and memory, printed
 	$(BIN)/python bench/bench_pedestrians.py
+	$(BIN)/python bench/bench_rganet.py
 	$(BIN)/pytest -q -s -m bench tests
 
 .venv/ready: requirements.lock pyproject.toml
