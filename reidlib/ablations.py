@@ -49,7 +49,9 @@ class Study(NamedTuple):
         """What the images of a setting show, as its runs say; "" without runs."""
         for (_, where), folders in self.folders.items():
             if where == setting:
-                return PICTURES[read_metrics(next(iter(folders.values())))["drawn"]]
+                record = read_metrics(next(iter(folders.values())))
+                scores = record["scores"][setting.tested_on]
+                return PICTURES[scores.get("drawn", record["drawn"])]
         return ""
 
     def title(self, setting: Setting) -> str:
@@ -114,6 +116,25 @@ def histories(study: Study, variant: str, column: str) -> pd.DataFrame:
                 history = pd.read_csv(folder / "history.csv", index_col="epoch")
                 found[f"{setting.trained_on}, seed {seed}"] = history[column]
     return pd.DataFrame(found)
+
+
+def learning(study: Study, column: str) -> pd.DataFrame:
+    """A column of the histories in the first and the last epoch, mean over seeds.
+
+    A row per variant; columns (setting, epoch).
+    """
+    columns = {}
+    for setting in study.settings:
+        title, epochs = study.title(setting), {"first epoch": 0, "last epoch": -1}
+        for when, place in epochs.items():
+            values = {}
+            for variant, row in study.rows.items():
+                folders = study.folders.get((variant, setting), {}).values()
+                runs = [pd.read_csv(f / "history.csv")[column] for f in folders]
+                seeds = pd.Series([run.iloc[place] for run in runs])
+                values |= {row: _plus_minus(seeds, ".2f")} if len(seeds) else {}
+            columns[title, when] = pd.Series(values, dtype=object)
+    return _by_row(study, pd.DataFrame(columns))
 
 
 def per_query(

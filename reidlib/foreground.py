@@ -103,10 +103,11 @@ def kept_looks(
 
 
 def quality(looks: Looks) -> pd.Series:
-    """How well the maps find the person, as means over images; all in [0, 1].
+    """How well the maps find the person, all in [0, 1]; means over images, but the AUC.
 
     mask IoU         soft overlap of Z with the person; `IoU of ones` is a mask of ones
-    mask AUC         chance that a cell on the person has a higher Z than one off it
+    mask AUC         chance that a cell on the person has a higher Z than one off it, of
+                     any image
     Z off person     share of the mask's sum off the person; 1 - `person's area` for a
                      mask of ones
     |F| on person    share of the foreground map's energy on the person, before and

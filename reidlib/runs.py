@@ -32,6 +32,7 @@ COLUMNS = ["paper", "variant", "seed", "benchmark", "drawn", "tested_on", *SCORE
 COLUMNS += ["seconds", "commit", "folder"]
 PLACES = ("data_root", "outputs", "run_dir")  # of one machine: never recorded
 LONGEST_NAME = 120
+RERANKED = " re-ranked"  # behind a benchmark, in a record's scores
 QUERIES = "queries.csv.gz"
 PICTURES = {True: "drawn pedestrians", False: "photographs"}
 
@@ -135,15 +136,20 @@ def save_run(
     """
     from reidlib.readers import is_drawn  # late: it brings torch
 
-    benchmark = parameters["benchmark"]
+    benchmark, root = parameters["benchmark"], parameters.get("data_root")
+    shown = {name: name.removesuffix(RERANKED) for name in scores}
+    summaries = {
+        name: {**_summary(score), "drawn": is_drawn(shown[name], root)}
+        for name, score in scores.items()
+    }
     named = re.fullmatch(r"(.+)-s\d+", Path(run_dir).name)
     record = {
         "paper": paper,
         "benchmark": benchmark,
-        "drawn": is_drawn(benchmark, parameters.get("data_root")),
+        "drawn": is_drawn(benchmark, root),
         "variant": named[1] if named else Path(run_dir).name or FULL,
         "seed": parameters["seed"],
-        "scores": {name: _summary(score) for name, score in scores.items()},
+        "scores": summaries,
         "measures": {name: float(value) for name, value in (measures or {}).items()},
         "parameters": recorded(parameters),
         "seconds": round(seconds, 1),
@@ -260,7 +266,7 @@ def percent_table(
     table = pd.DataFrame({name: _summary(score) for name, score in scores.items()}).T
     shares = [name for name in table if not name.startswith("num_")]
     percent = (100 * table[shares]).round(1).rename(columns=lambda n: f"{n} (%)")
-    names = [name.removesuffix(" re-ranked") for name in scores]
+    names = [name.removesuffix(RERANKED) for name in scores]
     return labelled(percent, names, data_root)
 
 

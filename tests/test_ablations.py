@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from itertools import product
+from itertools import permutations, product
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import TOY_LAYERS
 
-from reidlib import ablations, claims, params, runs
+from reidlib import ablations, claims, params, runs, sweeps
 from reidlib.ablations import Setting
 from reidlib.metrics import Scores
 from reidlib.params import ParameterError
@@ -147,6 +147,13 @@ def test_histories_stand_side_by_side(gather):
     assert ablations.histories(gather(), "full", "camera").empty
 
 
+def test_what_was_learned_is_the_first_and_the_last_epoch(gather):
+    found = ablations.learning(gather(settings=[HERE]), "camera")
+    title = "ours, plaza (drawn pedestrians)"
+    assert found[title, "first epoch"].tolist() == ["1.50 ± 0.00", "1.50 ± 0.00", ""]
+    assert found[title, "last epoch"].tolist() == ["1.00 ± 1.00", "1.00 ± 1.00", ""]
+
+
 def test_curves_are_over_the_values_of_one_parameter(gather, toy_root):
     text = """\
 variants:
@@ -196,8 +203,11 @@ def test_pictures_are_called_what_the_runs_say(gather, outputs):
     study = gather()
     assert study.pictures(HERE) == study.pictures(THERE) == "drawn pedestrians"
     for path in outputs.glob("*/*/*/metrics.json"):
-        path.write_text(path.read_text().replace('"drawn": true', '"drawn": false'))
-    assert gather().pictures(HERE) == "photographs"
+        record = json.loads(path.read_text())
+        record["scores"]["station"]["drawn"] = False
+        path.write_text(json.dumps(record))
+    assert gather().pictures(HERE) == "drawn pedestrians"
+    assert gather().pictures(THERE) == "photographs", "what is tested on is shown"
     assert gather(seeds=[9]).title(HERE) == "ours, plaza (not run)"
 
 
@@ -251,3 +261,14 @@ def test_rows_are_called_as_the_paper_prints_them(name):
 def test_every_ablation_has_a_notebook_of_its_name(name):
     path = runs.ROOT / "notebooks" / "ablations" / f"{name}.ipynb"
     assert json.loads(path.read_text())["cells"]
+
+
+@pytest.mark.parametrize(
+    "worlds", [("plaza", "station"), ("market1501", "dukemtmcreid")]
+)
+def test_every_direction_of_table_iii_is_planned(tmp_path, worlds):
+    places = {"outputs": tmp_path / "outputs", "data_root": tmp_path / "data"}
+    asked = {"ablation": "fanet_unseen_scenes", "benchmarks": worlds, "seeds": [0]}
+    plans = sweeps.plan(**asked, **places)
+    there = ablations.tested(plans)
+    assert {Setting(*pair) for pair in permutations(worlds, 2)} <= set(there)

@@ -42,6 +42,19 @@ def found_in(table, split: str, what: str) -> list[str]:
     return row.iloc[0, 2:].tolist()
 
 
+def test_further_sets_are_read_where_they_are(market, caplog):
+    found = readers.load_benchmarks(["market1501", "occluded_reid"], market.parent)
+    assert found == {"market1501": load(market.parent)}
+    assert "occluded_reid is not in" in caplog.text
+    (market.parent / "occluded_reid").mkdir()
+    with pytest.raises(DataError):
+        readers.load_benchmarks(["market1501", "occluded_reid"], market.parent)
+    with pytest.raises(DataError, match="unknown benchmark"):
+        readers.load_benchmarks(["market1501", "occluded_ried"], market.parent)
+    with pytest.raises(DataError):
+        readers.load_benchmarks(["occluded_reid", "market1501"], market.parent)
+
+
 def test_junk_is_left_out_and_distractors_stay(market):
     found = read_market1501(market)
     assert [sample.pid for sample in found.gallery] == [0, 1, 11]

@@ -118,6 +118,7 @@ def test_the_record_says_what_was_run(tmp_path):
         "rank20": pytest.approx(0.5 + 0.5 * 19 / 49),
         "num_valid": 7,
         "num_skipped": 1,
+        "drawn": True,
     }
     assert record["seconds"] == 1.3
     assert record["versions"].keys() >= {"python", "torch", "open_clip_torch"}

@@ -11,6 +11,7 @@ from reidlib.readers.loading import (
     BENCHMARKS,
     is_drawn,
     load_benchmark,
+    load_benchmarks,
     read_market1501,
     training_fault,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "check",
     "is_drawn",
     "load_benchmark",
+    "load_benchmarks",
     "read_market1501",
     "sizes",
     "training_fault",

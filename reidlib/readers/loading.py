@@ -1,7 +1,8 @@
 """From the name of a benchmark and a folder to its images, whole and complete."""
 
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from reidlib.readers.tallies import count, differences, expected
 from reidlib.schema import unknown
 
 BENCHMARKS = tuple(sorted(TITLES))
+logger = logging.getLogger(__name__)
 MARKER = "about.json"  # at the root of what is drawn
 
 
@@ -103,6 +105,31 @@ def load_benchmark(name: str, data_root: Path | str) -> Benchmark:
     if name not in RECIPES:
         _refuse_other_counts(found)
     return without_junk(found.benchmark)
+
+
+def load_benchmarks(
+    names: Sequence[str], data_root: Path | str
+) -> dict[str, Benchmark]:
+    """Read the benchmark that is trained on, the first, and those tested on as well.
+
+    Of the others one that does not lie below `data_root` is left out, with a warning:
+    few people hold every set of a paper. Raises as load_benchmark does for the rest.
+    """
+    first, *others = names
+    there = [name for name in others if not _is_absent(name, data_root)]
+    for name in sorted(set(others) - set(there)):
+        logger.warning("%s is not in %s: not tested on", name, shown(Path(data_root)))
+    return {name: load_benchmark(name, data_root) for name in (first, *there)}
+
+
+def _is_absent(name: str, data_root: Path | str) -> bool:
+    if name not in BENCHMARKS or is_drawn(name) or (Path(data_root) / name).is_dir():
+        return False
+    try:
+        _find(name, Path(data_root))
+    except DataError:
+        return True
+    return False
 
 
 def _refuse_other_counts(found: Found) -> None:
