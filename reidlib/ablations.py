@@ -22,6 +22,7 @@ from reidlib.runs import (
     read_queries,
 )
 
+NO_BREAK = "\u00a0"  # a space that holds a number together in a narrow table
 METRICS = {"mAP": "mAP"} | {f"rank{k}": f"rank-{k}" for k in RANKS}
 PAPERS_METRICS = {"mAP": "mAP"} | {f"rank{k}": f"R{k}" for k in RANKS}
 
@@ -253,7 +254,9 @@ def _with_spread(runs: pd.Series) -> str:
 def _plus_minus(values: pd.Series, digits: str) -> str:
     """Mean and spread in words; one value has no spread."""
     mean = format(values.mean(), digits)
-    return mean if len(values) < 2 else f"{mean} ± {spread(values):{digits}}"
+    if len(values) < 2:
+        return mean
+    return f"{mean} ± {spread(values):{digits}}".replace(" ", NO_BREAK)
 
 
 def measured(study: Study, names: Sequence[str]) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from reidlib.ablations import METRICS, Setting, Study, per_query
+from reidlib.ablations import METRICS, NO_BREAK, Setting, Study, per_query
 from reidlib.comparison import Comparison, compare, sentence, verdict
 
 
@@ -43,6 +43,7 @@ def _in_points(result: Comparison) -> dict[str, str]:
     )
     points = f"{100 * result.difference:+.1f}"
     row = {"difference (points)": points, "over seeds": seeds, "over queries": queries}
+    row = {name: words.replace(" ", NO_BREAK) for name, words in row.items()}
     return row | {"verdict": verdict(result)}
 
 

@@ -92,7 +92,7 @@ def test_ours_and_theirs_stand_side_by_side_in_columns_of_their_own(gather):
     titles = [title for title, _ in table]
     assert all(title.startswith(("ours, ", "paper, ")) for title in titles)
     ours = table["ours, plaza (drawn pedestrians)"]
-    assert ours["mAP"].tolist() == ["57.7 ± 1.0", "67.7 ± 1.0", ""]
+    assert ours["mAP"].tolist() == ["57.7 ± 1.0", "67.7 ± 1.0", ""]
     assert ours["seeds"].tolist() == ["3", "3", ""]
     theirs = table["paper, Market-1501"]
     assert theirs["mAP"].tolist() == ["72.7", "73.5", "84.6"]
@@ -132,8 +132,8 @@ def test_a_claim_is_judged_where_its_runs_are(gather):
 def test_measures_are_averaged_over_seeds(gather):
     table = ablations.measured(gather(), ["mask IoU", "mask AUC"])
     assert table["ours, plaza (drawn pedestrians)", "mask IoU"].tolist() == [
-        "0.25 ± 0.00",
-        "0.35 ± 0.00",
+        "0.25 ± 0.00",
+        "0.35 ± 0.00",
         "",
     ]
     assert set(table["ours, plaza → station (drawn pedestrians)", "mask IoU"]) == {""}
@@ -150,8 +150,8 @@ def test_histories_stand_side_by_side(gather):
 def test_what_was_learned_is_the_first_and_the_last_epoch(gather):
     found = ablations.learning(gather(settings=[HERE]), "camera")
     title = "ours, plaza (drawn pedestrians)"
-    assert found[title, "first epoch"].tolist() == ["1.50 ± 0.00", "1.50 ± 0.00", ""]
-    assert found[title, "last epoch"].tolist() == ["1.00 ± 1.00", "1.00 ± 1.00", ""]
+    assert found[title, "first epoch"].tolist() == ["1.50 ± 0.00", "1.50 ± 0.00", ""]
+    assert found[title, "last epoch"].tolist() == ["1.00 ± 1.00", "1.00 ± 1.00", ""]
 
 
 def test_curves_are_over_the_values_of_one_parameter(gather, toy_root):

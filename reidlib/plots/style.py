@@ -6,6 +6,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from IPython import get_ipython
 from matplotlib import pyplot as plt
@@ -62,10 +63,11 @@ def new_figure(width: float, height: float, **options: Any) -> Figure:
 def compact_output() -> None:
     """Store a notebook's figures as JPEG: pictures take a fifth of their room as PNG.
 
-    An executed notebook with ranked lists stays under 1 MB this way. Without IPython,
-    nothing happens.
+    An executed notebook with ranked lists stays under 1 MB this way, and tables show
+    whole sentences. Without IPython, nothing happens.
     """
     if get_ipython() is not None:
+        pd.set_option("display.max_colwidth", None)
         set_matplotlib_formats("jpeg", pil_kwargs={"quality": 88})
 
 
