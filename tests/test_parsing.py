@@ -61,7 +61,7 @@ def test_the_stand_in_says_what_the_true_masks_say(tmp_path):
 
 
 def test_a_picture_is_parsed_whatever_mask_is_there(tmp_path):
-    sample = drawn(tmp_path, occlusion=0.5)
+    sample = drawn(tmp_path, occlusion=1.0)
     found, true = parsing.parse(sample.path, parsing.stand_in), read_mask(sample.path)
     assert (true == Part.OCCLUDER).any()
     assert found.equal(true.where(true != Part.OCCLUDER, int(Part.BACKGROUND)))
