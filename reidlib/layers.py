@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class NeckOutput(NamedTuple):
@@ -66,3 +67,29 @@ class CrossAttention(nn.Module):
             key_padding_mask=padding,
             need_weights=need_weights,
         )
+
+
+class PlainAttention(nn.Module):
+    """softmax(Q K^T / sqrt(D)) V with one head, as papers print it: no norm, no bias.
+
+    projected   by three matrices of its own; else keys and values are the same
+    """
+
+    def __init__(self, width: int, *, projected: bool) -> None:
+        super().__init__()
+        self.query, self.key, self.value = (
+            nn.Linear(width, width, bias=False) if projected else nn.Identity()
+            for _ in range(3)
+        )
+
+    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """Return what queries (B, Q, D) find among keys (B, K, D): (B, Q, D)."""
+        parts = self.query(queries), self.key(keys), self.value(keys)
+        return F.scaled_dot_product_attention(*parts)
+
+    def attend(self, queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the same and the weights (B, Q, K)."""
+        queries, values = self.query(queries), self.value(keys)
+        scores = queries @ self.key(keys).mT / queries.shape[-1] ** 0.5
+        weights = scores.softmax(-1)  # (B, Q, K)
+        return weights @ values, weights

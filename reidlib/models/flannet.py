@@ -1,0 +1,249 @@
+"""FLaN-Net: an image, what a text says of it and what both share, fused by certainty.
+
+*Categorical Attention: Fine-grained Language-guided Noise Filtering Network for
+Occluded Person Re-Identification*.
+Sections   3.1, Eq. 1-6 -> flannet_prompts.py
+           3.2, Eq. 7 -> FLaNNet.encode; Eq. 8-10 -> entropy, certainty, FLaNNet
+           3.3, Eq. 12-13, 16, 17 -> contrastive_loss, arcface_loss, objective
+Readings   v are projected tokens, v_g the class token among them. Identity and triplet
+           losses see the class token before the projection, v_g and the fused feature;
+           ArcFace the fused one alone. One scale and one classifier serve all features
+           of the joint space, each with batch statistics of its own.
+Shapes     B images, P patches, D joint width, W width of the image tower, M features
+           to fuse, N identities
+"""
+
+import math
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reidlib.backbones_clip import ImageTokens, ImageTower
+from reidlib.layers import BNNeck, CrossAttention, PlainAttention
+from reidlib.losses import triplet_loss
+
+FUSION = ("dynamic", "average", "sum", "concat")
+CHOICES = {"fusion": FUSION, "fuse": ("feature", "logit")}
+
+
+class Output(NamedTuple):
+    """What each loss sees; parts that a variant leaves out are None."""
+
+    embedding: Tensor  # (B, W + D) compared at test time
+    visual: Tensor  # v_g (B, D)
+    text: Tensor | None  # t_p (B, D)
+    weights: Tensor | None  # lambda (B, M) of v_g, t_p and s_att
+    features: tuple[Tensor, ...]  # class token, v_g, fused: seen by the triplet loss
+    logits: tuple[Tensor, ...]  # of the same, each (B, N)
+    cosines: Tensor  # (B, N) of the fused feature and ArcFace's weight
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Uncertainty (...) in [0, log N] of logits (..., N). FLaN-Net, Eq. 8.
+
+    E = - sum over identities k of p(k) log p(k),   p = softmax of the logits
+    """
+    logarithms = logits.log_softmax(-1)
+    return -(logarithms.exp() * logarithms).sum(-1)
+
+
+def certainty(entropies: Tensor) -> Tensor:
+    """Weights lambda of features by their entropies, both (B, M). FLaN-Net, Eq. 9.
+
+        lambda_m = exp(max E - E_m) / sum over q of exp(max E - E_q)
+
+    They sum to one; the maximum drops out: it is the softmax of -E.
+    """
+    return (entropies.amax(-1, keepdim=True) - entropies).softmax(-1)
+
+
+def contrastive_loss(
+    queries: Tensor, keys: Tensor, labels: Tensor, temperature: float
+) -> Tensor:
+    """Each query finds the keys of its own label among all. FLaN-Net, Eq. 12-13.
+
+        L = - mean over i of  mean over p with y_p = y_i of
+              log [ exp(<q_i, k_p> / tau) / sum over n of exp(<q_i, k_n> / tau) ]
+
+    <,>  cosine      tau  temperature. The equations have a sum over p (FLN-10).
+    queries, keys (B, D) of the same images; labels (B,); returns a scalar.
+    """
+    with torch.autocast(queries.device.type, enabled=False):
+        queries, keys = (F.normalize(x.float(), dim=1) for x in (queries, keys))
+        logarithms = (queries @ keys.T / temperature).log_softmax(1)  # (B, B)
+    positive = (labels[:, None] == labels).float()
+    return -((logarithms * positive).sum(1) / positive.sum(1)).mean()
+
+
+def arcface_loss(
+    cosines: Tensor, labels: Tensor, *, margin: float, scale: float
+) -> Tensor:
+    """Cross-entropy with a wider angle to the own identity. FLaN-Net, Eq. 16.
+
+        L = - mean over images of log softmax(s z)_y,  z_j = cos theta_j,
+        z_y = cos(theta_y + m),  or cos theta_y - m sin m where theta_y > pi - m
+
+    The equation prints theta_{y+m} (FLN-2); the second form goes on falling where the
+    first would rise again (Deng et al. 2019). Sines below 1e-3 count as 1e-3.
+    cosines (B, N); labels (B,); m in radians; returns a scalar.
+    """
+    own = cosines.float().gather(1, labels[:, None])  # (B, 1)
+    sine = (1 - own.square()).clamp_min(1e-6).sqrt()
+    cos, sin = math.cos(margin), math.sin(margin)
+    wider = (own * cos - sine * sin).where(own > -cos, own - margin * sin)
+    logits = cosines.float().scatter(1, labels[:, None], wider)
+    return F.cross_entropy(scale * logits, labels)
+
+
+def tied_necks(count: int, width: int, num_classes: int) -> nn.ModuleList:
+    """BNNecks with one scale and one classifier, each with its own statistics."""
+    necks = nn.ModuleList(BNNeck(width, num_classes) for _ in range(count))
+    norm, classifier = necks[0].norm, necks[0].classifier
+    for neck in necks[1:]:
+        neck.norm.weight, neck.norm.bias = norm.weight, norm.bias
+        neck.classifier = classifier
+    return necks
+
+
+class FLaNNet(nn.Module):
+    """A CLIP image tower that learns with words, and needs none at test time.
+
+    prompts          the PromptEncoder, or None: no text (Table 5, row 1)
+    cross_attention  adds s_att of Eq. 7 to what is fused
+    fusion           dynamic (Eq. 8-10) | average | sum | concat, as in Table 6
+    fuse             the identity loss sees the fused feature, or the fused logits of
+                     all features (FLN-4): feature | logit
+    detach           no gradient through the weights of Eq. 9 (FLN-6)
+    literal          Eq. 7 as printed, without parameters; heads are not used then
+    """
+
+    def __init__(
+        self,
+        image_tower: ImageTower,
+        prompts: nn.Module | None = None,
+        *,
+        num_identities: int,
+        cross_attention: bool = True,
+        fusion: str = "dynamic",
+        fuse: str = "feature",
+        detach: bool = True,
+        heads: int = 8,
+        literal: bool = False,
+    ) -> None:
+        super().__init__()
+        for (name, choices), value in zip(CHOICES.items(), (fusion, fuse), strict=True):
+            if value not in choices:
+                raise ValueError(f"{name} is {value!r}: choose from {choices}")
+        if cross_attention and prompts is None:
+            raise ValueError("cross_attention=True needs prompts: give some, or False")
+        if fusion == "concat" and fuse == "logit":
+            raise ValueError("fuse='logit' needs weights, which 'concat' has not")
+        D, M = image_tower.joint_width, 1 + (prompts is not None) + cross_attention
+        width = M * D if fusion == "concat" else D
+        has_neck = M > 1 and fuse == "feature" and width == D
+        literally = PlainAttention(D, projected=False) if literal else None
+        attention = literally or CrossAttention(D, heads)
+        self.image_tower, self.prompts = image_tower, prompts
+        self.attention = attention if cross_attention else None
+        self.fusion, self.fuse_logits, self.detach = fusion, fuse == "logit", detach
+        self.image_neck = BNNeck(image_tower.width, num_identities)
+        self.joint_necks = tied_necks(M + has_neck, D, num_identities)
+        if width > D:
+            self.joint_necks.append(BNNeck(width, num_identities))
+        self.arcface = nn.Parameter(torch.randn(num_identities, width))  # W
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return unit vectors (B, W + D) of images; the image tower alone is run."""
+        return _compared(self.image_tower(images))
+
+    def encode(self, tokens: Tensor) -> Tensor:
+        """Return v_g, t_p (Eq. 6) and s_att (Eq. 7), (B, M, D), of joint tokens."""
+        found = [tokens[:, 0]]
+        if self.prompts is not None:
+            found.append(self.prompts(tokens))
+        if self.attention is not None:
+            found.append(self.attention(found[1][:, None], tokens)[:, 0])
+        return torch.stack([feature.float() for feature in found], 1)
+
+    def fuse(self, features: Tensor, logits: Tensor) -> tuple[Tensor | None, Tensor]:
+        """Return weights (B, M) of features (B, M, D) and their sum (B, D). Eq. 8-10.
+
+        logits (B, M, N). Concatenated features (B, M D) have no weights.
+        """
+        if self.fusion == "concat":
+            return None, features.flatten(1)
+        weights = torch.ones_like(features[..., 0])
+        if self.fusion == "dynamic":
+            weights = certainty(entropy(logits))
+        elif self.fusion == "average":
+            weights = weights / features.shape[1]
+        weights = weights.detach() if self.detach else weights
+        return weights, (weights[..., None] * features).sum(1)
+
+    def forward(self, images: Tensor) -> Output:
+        """Describe, fuse and classify images (B, 3, height, width)."""
+        tokens = self.image_tower(images)
+        class_token, features = tokens.last[:, 0].float(), self.encode(tokens.joint)
+        visual, *others = features.unbind(1)
+        with torch.autocast(visual.device.type, enabled=False):
+            pairs = zip(self.joint_necks, features.unbind(1), strict=False)
+            joint = torch.stack([neck(x).logits for neck, x in pairs], 1)  # (B, M, N)
+            weights, fused = self.fuse(features, joint)
+            logits = [self.image_neck(class_token).logits, joint[:, 0]]
+            if others and self.fuse_logits:
+                logits.append((weights[..., None] * joint).sum(1))
+            elif others:
+                logits.append(self.joint_necks[-1](fused).logits)
+            cosines = F.normalize(fused) @ F.normalize(self.arcface).T  # (B, N)
+        seen = (class_token, visual, fused)[: len(logits)]
+        text, embedding = others[0] if others else None, _compared(tokens)
+        return Output(embedding, visual, text, weights, seen, tuple(logits), cosines)
+
+    def attend(self, images: Tensor) -> dict[str, Tensor]:
+        """Return where queries look, (B, m, H, W) by word; "prompt" is t_p in Eq. 7."""
+        tokens, found = self.image_tower(images).joint, {}
+        if self.prompts is not None:
+            found = self.prompts.attend(tokens)
+        if self.attention is not None:
+            query = self.prompts(tokens)[:, None]  # (B, 1, D)
+            found["prompt"] = self.attention.attend(query, tokens)[1][..., 1:]
+        grid = self.image_tower.grid
+        return {name: maps.unflatten(2, grid) for name, maps in found.items()}
+
+
+def _compared(tokens: ImageTokens) -> Tensor:
+    pair = tokens.last[:, 0], tokens.joint[:, 0]
+    return F.normalize(torch.cat(pair, 1).float(), dim=1)
+
+
+def objective(
+    output: Output,
+    batch: NamedTuple,
+    *,
+    temperature: float = 0.07,
+    label_smoothing: float = 0.1,
+    margin: float = 0.3,
+    arcface_margin: float = 0.5,
+    arcface_scale: float = 30.0,
+) -> dict[str, Tensor]:
+    """Return the terms of Eq. 17, not weighted; without a text there is no `align`.
+
+        align              image to text and text to image (Eq. 11)
+        triplet, identity  sums over the features that are trained so (Eq. 14-15)
+
+    batch has labels (B,) from 0; temperature tau; arcface_margin in radians.
+    """
+    y, v, t = batch.labels, output.visual, output.text
+    triplet = partial(triplet_loss, labels=y, margin=margin)
+    identity = partial(F.cross_entropy, target=y, label_smoothing=label_smoothing)
+    arcface = partial(arcface_loss, margin=arcface_margin, scale=arcface_scale)
+    terms = {"triplet": sum(map(triplet, output.features))}
+    terms |= {"identity": sum(map(identity, output.logits))}
+    terms |= {"arcface": arcface(output.cosines, y)}
+    if t is not None:
+        align = partial(contrastive_loss, labels=y, temperature=temperature)
+        terms["align"] = align(v, t) + align(t, v)
+    return terms
