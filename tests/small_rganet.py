@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import torch
 from open_clip.tokenizer import tokenize
 from small_clip import small_clip
+from toy_training import ToyImages
 
 from reidlib.backbones_clip import set_grid
 from reidlib.models.rganet import Embedding, Output, RGANet
@@ -52,3 +53,11 @@ def output_of(regions: torch.Tensor, alpha: torch.Tensor | None) -> Output:
     weights = torch.ones_like(regions[..., 0])
     embedding = Embedding(regions.mean(1), regions, weights)
     return Output(embedding, None, alpha, None, None, None)
+
+
+class Patterns(ToyImages):
+    """The toy's patterns, each cell as large as a patch."""
+
+    def __getitem__(self, index):
+        image, *rest = super().__getitem__(index)
+        return image.repeat_interleave(20, 1).repeat_interleave(16, 2), *rest

@@ -1,10 +1,10 @@
-"""The BNNeck and cross-attention: what they start as, train and return."""
+"""The BNNeck and both attentions: what they start as, train and return."""
 
 import pytest
 import torch
 from torch.nn.functional import batch_norm, layer_norm
 
-from reidlib.layers import BNNeck, CrossAttention
+from reidlib.layers import BNNeck, CrossAttention, PlainAttention
 
 
 def test_it_starts_as_a_plain_batch_norm_and_a_small_classifier():
@@ -85,3 +85,24 @@ def test_cross_attention_does_not_see_keys_that_are_not_there():
     assert (shares[..., 4:] == 0).all()
     torch.testing.assert_close(found, layer(queries, keys[:, :4]))
     torch.testing.assert_close(layer(queries, keys, padding), found)
+
+
+@pytest.mark.parametrize("projected", [True, False])
+def test_plain_attention_is_the_printed_formula(projected):
+    torch.manual_seed(0)
+    layer = PlainAttention(6, projected=projected)
+    assert len(list(layer.parameters())) == 3 * projected
+    queries, keys = torch.randn(3, 2, 6), torch.randn(3, 5, 6)
+    found, shares = layer.attend(queries, keys)
+    for image in range(3):
+        for place, query in enumerate(queries[image]):
+            q, k, v = query, keys[image], keys[image]
+            if projected:
+                q = layer.query.weight @ q
+                k, v = k @ layer.key.weight.T, v @ layer.value.weight.T
+            scores = torch.stack([(q * key).sum() / 6**0.5 for key in k])
+            chances = scores.exp() / scores.exp().sum()
+            torch.testing.assert_close(shares[image, place], chances)
+            value = sum(p * x for p, x in zip(chances, v, strict=True))
+            torch.testing.assert_close(found[image, place], value)
+    torch.testing.assert_close(layer(queries, keys), found)

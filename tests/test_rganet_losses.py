@@ -4,11 +4,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small_rganet import BATCH, TABLE_V, embeddings, images, tiny
+from small_rganet import BATCH, TABLE_V, Patterns, embeddings, images, tiny
 from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader
-from toy_training import ToyImages, ToySampler, collate
+from toy_training import ToySampler, collate
 
 from reidlib.losses import triplet_loss
 from reidlib.metrics import cosine_distances, evaluate
@@ -28,14 +28,6 @@ class Sizes(TorchDispatchMode):
         if isinstance(result, torch.Tensor):
             self.largest = max(self.largest, result.numel())
         return result
-
-
-class Patterns(ToyImages):
-    """The toy's patterns, each cell as large as a patch."""
-
-    def __getitem__(self, index):
-        image, *rest = super().__getitem__(index)
-        return image.repeat_interleave(20, 1).repeat_interleave(16, 2), *rest
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
