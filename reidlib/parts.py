@@ -150,7 +150,7 @@ def look(
     found = observe(model, loader, _kept, device=device)
     paths = tuple(sample.path for sample in samples)
     masks = found.pop("masks", None)
-    parts = _true_parts(paths, model.grid)
+    parts = true_parts(paths, model.grid)
     return Looks(paths, tuple(names), masks, found, parts)
 
 
@@ -160,7 +160,8 @@ def _kept(output: Any) -> dict[str, Tensor]:
     return {name: part for name, part in parts.items() if part is not None}
 
 
-def _true_parts(paths: Sequence[Path], grid: tuple[int, int]) -> Tensor | None:
+def true_parts(paths: Sequence[Path], grid: tuple[int, int]) -> Tensor | None:
+    """Share (n, Part, h, w) of each part in the cells of images; None without masks."""
     try:
         masks = [read_mask(path)[None] for path in paths]
     except FileNotFoundError:

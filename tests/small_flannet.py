@@ -31,10 +31,13 @@ def encoder(text_tower: TextTower, prompt: str = FULL, **parts) -> PromptEncoder
     return PromptEncoder(text_tower, ids[0], ids[1:, 1], **{"blocks": 2, **parts})
 
 
-def tiny(seed: int = 0, prompt: str = FULL, literal=False, **parts) -> FLaNNet:
+def tiny(
+    seed: int = 0, prompt: str = FULL, literal=False, queries=3, **parts
+) -> FLaNNet:
     """FLaN-Net on 80x32 images: a grid of 5 x 2 patches, joint width 24, text 16."""
     model, clip = small_clip(seed)
     set_grid(model.visual, (80, 32), 16)
     tower = type(clip.image)(model.visual)
-    prompts = encoder(clip.text, prompt, literal=literal) if prompt else None
+    words = {"literal": literal, "queries": queries}
+    prompts = encoder(clip.text, prompt, **words) if prompt else None
     return FLaNNet(tower, prompts, num_identities=3, literal=literal, **parts)

@@ -57,6 +57,7 @@ ROOMS: dict[str, set[str]] = {
     "claims": {"ablations", "comparison"},
     "ablations": {"comparison", "params", "plans", "published", "runs"},
     "foreground": {"data", "extraction", "kept", "masks", "pedestrians", "transforms"},
+    "looking": {"data", "extraction", "kept", "parts", "pedestrians", "transforms"},
     "parsing": {"data", "pedestrians"},
     "parts": {
         *("data", "extraction", "kept", "masks", "pedestrians", "runs", "transforms")
