@@ -4,6 +4,7 @@ n images, (h, w) cells of the patch grid, W text width, M features that are fuse
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from reidlib.pedestrians import Part
 from reidlib.transforms import Transform
 
 SYMBOLS = {"subject": "S*", "attributes": "A*", "context": "O*", "prompt": "s_att"}
-FEATURES = ("v_g", "t_p", "s_att")
+FEATURES, KINDS = ("v_g", "t_p", "s_att"), ("clean", "occluded")
 KEPT = "looks"
 TRUTH = ("true person", "true occluder")
 PERSON = [Part.HEAD, Part.UPPER_BODY, Part.LOWER_BODY, Part.FOOT]
@@ -122,7 +123,7 @@ def trust(looks: Looks) -> pd.DataFrame:
     kinds = {"all": torch.ones(len(looks.paths), dtype=torch.bool)}
     if looks.parts is not None:
         hidden = looks.parts[:, Part.OCCLUDER].flatten(1).mean(1) > OCCLUDED
-        kinds = {"clean": ~hidden, "occluded": hidden}
+        kinds = dict(zip(KINDS, (~hidden, hidden), strict=True))
     columns = {
         kind: [*looks.weights[chosen].mean(0).tolist(), int(chosen.sum())]
         for kind, chosen in kinds.items()
@@ -139,6 +140,8 @@ def quality(looks: Looks) -> pd.Series:
                     and s_att, and `on occluder` where there is one; `everywhere on
                     person` is what a look at everywhere would have
     λ v_g, clean    and so on, as in `trust`
+    A* queries alike  what the attention of two of its queries has in common, mean over
+                    pairs and images: 1 where all look at the same
     A* like O*      mean cosine of an image's two pseudo-words, in [-1, 1]
     """
     found = {}
@@ -151,10 +154,22 @@ def quality(looks: Looks) -> pd.Series:
             found |= {f"{name} on {at}": row[ps].sum() for at, ps in places.items()}
     for kind, column in trust(looks).items():
         found |= {f"{n}, {kind}": v for n, v in column.drop("images").items()}
+    found |= {f"{word} queries alike": x for word, x in _overlaps(looks.maps).items()}
     if {"A*", "O*"} <= looks.words.keys():
         cosines = F.cosine_similarity(looks.words["A*"], looks.words["O*"])
         found["A* like O*"] = cosines.mean()
     return pd.Series({name: float(value) for name, value in found.items()}, dtype=float)
+
+
+def _overlaps(maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    found = {}
+    for word in ("A*", "O*"):
+        own = [x.flatten(1) for name, x in maps.items() if name.startswith(f"{word} ")]
+        own = [x / x.sum(1, keepdim=True) for x in own]  # m of (n, cells)
+        pairs = [torch.minimum(*pair).sum(1) for pair in combinations(own, 2)]
+        if pairs:
+            found[word] = torch.stack(pairs).nanmean()
+    return found
 
 
 def nearest_words(

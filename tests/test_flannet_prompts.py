@@ -17,6 +17,8 @@ from reidlib.models.flannet_prompts import (
     PromptEncoder,
     spell,
 )
+from reidlib.params import read_ablation, read_layer
+from reidlib.runs import ROOT
 
 SEEDS = st.integers(0, 10_000)
 TOKENS = torch.randn(4, 11, 24, generator=torch.Generator().manual_seed(2))
@@ -29,6 +31,14 @@ def test_each_word_is_one_token_that_no_prompt_has_otherwise():
         for prompt in PROMPTS:
             count = (tokenize([spell(prompt)]) == ids[1]).sum()
             assert count == prompt.count(place)
+
+
+def test_the_layers_have_the_prompts_of_table_4():
+    rows = read_ablation(ROOT / "params", "flannet_prompts").variants
+    own = read_layer(ROOT / "params/papers/flannet.yaml")["prompt"]
+    assert tuple(row.overrides.get("prompt", own) for row in rows) == PROMPTS
+    for row, prompt in zip(rows, PROMPTS, strict=True):
+        assert row.row.partition(": ")[2] == prompt.removesuffix(".")
 
 
 def test_prompts_grow_by_one_pseudo_word_each():

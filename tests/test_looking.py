@@ -77,6 +77,11 @@ def test_quality_names_what_a_run_keeps():
     assert found["everywhere on person"] == pytest.approx(7 / 12)
     assert found["λ v_g, clean"] == pytest.approx(1 / 3)
     assert found["A* like O*"] == -1
+    assert found["A* queries alike"] == 0 and "O* queries alike" not in found
+    halves = [[1.0, 1.0, 0.0, 0.0]] * 3
+    same = {"O* 1": at(1), "O* 2": halves, "O* 3": at(1)}
+    alike = looking.quality(looks(same))["O* queries alike"]
+    assert alike == pytest.approx((0.5 + 1 + 0.5) / 3)
     bare = looking.quality(looks({"A*": at(1)}, rows=[ROWS[0]] * 3))
     assert list(bare.index) == ["A* on person", "everywhere on person"]
     assert looking.quality(looks()._replace(parts=None)).empty

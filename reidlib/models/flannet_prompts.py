@@ -103,7 +103,7 @@ class DetailNetwork(nn.Module):
         literal: bool,
     ) -> None:
         super().__init__()
-        self.queries = nn.Parameter(0.02 * torch.randn(queries, width))
+        self.queries = nn.Parameter(torch.randn(queries, width))  # as in DETR
         self.blocks = nn.ModuleList(
             DetailBlock(width, heads, literal) for _ in range(blocks)
         )
