@@ -36,9 +36,7 @@ class Looks(NamedTuple):
     """What FLaN-Net makes of n images with its words; parts it has not are absent."""
 
     paths: tuple[Path, ...]
-    maps: dict[
-        str, Tensor
-    ]  # attention (n, h, w) >= 0: A* 1, A* 2, ..., O* 1, ..., s_att
+    maps: dict[str, Tensor]  # attention (n, h, w) >= 0: A* 1, ..., O* 1, ..., s_att
     words: dict[str, Tensor]  # the pseudo-words (n, W): S*, A*, O*
     weights: Tensor | None  # lambda (n, M)
     parts: Tensor | None  # (n, Part, h, w) true share of each part; None: unknown
