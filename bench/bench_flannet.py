@@ -40,7 +40,9 @@ def build(settings: dict) -> flannet.FLaNNet:
     prompts = flannet_prompts.PromptEncoder(
         clip.text, ids[0], ids[1:, 1], **depth, **shared
     )
-    parts = {name: settings[name] for name in ("cross_attention", "fusion", "fuse")}
+    parts = {
+        name: settings[name] for name in ("cross_attention", "fusion", "fusion_of")
+    }
     parts |= {"detach": settings["detach"], "num_identities": IDENTITIES}
     return flannet.FLaNNet(clip.image, prompts, **parts, **shared)
 

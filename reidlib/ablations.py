@@ -262,7 +262,7 @@ def _plus_minus(values: pd.Series, digits: str) -> str:
 def measured(study: Study, names: Sequence[str]) -> pd.DataFrame:
     """Measures in [0, 1], mean over seeds with their spread; a row per variant.
 
-    Columns (setting, measure); empty where a variant has no such measure.
+    Columns (setting, measure), those that any variant has; empty where one has not.
     """
     columns = {}
     for setting in study.settings:
@@ -273,5 +273,6 @@ def measured(study: Study, names: Sequence[str]) -> pd.DataFrame:
                 known = [read_metrics(folder)["measures"] for folder in folders]
                 seeds = pd.Series([run[key] for run in known if key in run])
                 values |= {row: _plus_minus(seeds, ".2f")} if len(seeds) else {}
-            columns[study.title(setting), name] = pd.Series(values, dtype=object)
+            if values:
+                columns[study.title(setting), name] = pd.Series(values, dtype=object)
     return _by_row(study, pd.DataFrame(columns))

@@ -48,7 +48,7 @@ def measure(
     batches = [batch] * (images // batch_size)
     with evaluating(model):
         embeddings = _together([model.embed(batch) for batch in batches])
-        rows = torch.arange(gallery, device=device) % len(batch)
+        rows = torch.arange(gallery, device=device) % images
         searched = take(embeddings, rows)
         embedding = _fastest(lambda: [model.embed(b) for b in batches], rounds)
         distance = _fastest(lambda: distances(embeddings, searched), rounds)

@@ -97,7 +97,7 @@ def examples(found: Search, *, successes: int, failures: int) -> Tensor:
 
 
 def keep_ranked(
-    found: Search, benchmark: Benchmark, run_dir: str, *, queries: int, count: int
+    found: Search, benchmark: Benchmark, run_dir: str, *, queries: int, count: int = 10
 ) -> None:
     """Keep the nearest images of some queries in ranked.npz, drawn ones only.
 

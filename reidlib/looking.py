@@ -38,7 +38,7 @@ class Looks(NamedTuple):
     paths: tuple[Path, ...]
     maps: dict[str, Tensor]  # attention (n, h, w) >= 0: A* 1, ..., O* 1, ..., s_att
     words: dict[str, Tensor]  # the pseudo-words (n, W): S*, A*, O*
-    weights: Tensor | None  # lambda (n, M)
+    weights: Tensor | None  # lambda (n, M), of several features
     parts: Tensor | None  # (n, Part, h, w) true share of each part; None: unknown
 
 
@@ -51,7 +51,7 @@ class _Views(nn.Module):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         weights, found = self.model(images).weights, {}
-        if weights is not None:
+        if weights is not None and weights.shape[1] > 1:
             found["weights λ"] = weights
         for word, maps in self.model.attend(images).items():
             several = maps.shape[1] > 1  # of (B, m, h, w)

@@ -24,6 +24,10 @@ from reidlib.transforms import Transform
 
 PART_OF = {part.name.lower().replace("_", " "): part for part in Part}
 UNKNOWN = -1
+NO_MASKS = (
+    "prompts are learned from part masks: make them with notebooks/prepare/masks.ipynb,"
+    " or give a prompt in words, which needs none: 'a [CLASS] part of a person.'"
+)
 HIDDEN = 0.1  # of the area that a part usually has: with less it counts as hidden
 
 
@@ -41,7 +45,7 @@ def region_labels(
 
     0 is background, j the j-th name; what is neither (an occluder, a part that is not
     named) is -1. A name that no mask knows, as `bags`, labels no cell. Raises
-    FileNotFoundError for an image without a mask.
+    FileNotFoundError for an image without a mask, with what to do.
     """
     table = torch.full((len(Part),), UNKNOWN)
     table[Part.BACKGROUND] = 0
@@ -50,7 +54,10 @@ def region_labels(
             table[PART_OF[name]] = label
     labels = {}
     for sample in samples:
-        mask = read_mask(sample.path)[None]  # (1, H, W)
+        try:
+            mask = read_mask(sample.path)[None]  # (1, H, W)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{error}; {NO_MASKS}") from error
         labels[sample.path] = table[cell_labels(mask, grid, len(Part))[0]]
     return labels
 
@@ -212,23 +219,29 @@ def notes(scores: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, list[
 
 
 def quality(looks: Looks) -> pd.Series:
-    """How well regions are found and judged, all in [0, 1]; empty without true parts.
+    """How regions are judged and, against true parts, how well; all in [0, 1].
 
+    mean w        over images and regions; α and β alike
+    global share  of the distance (Eq. 10), mean over pairs of images
     IoU <name>    overlap of the cells where a region is the strongest with those that
                   mostly show the part; `mean IoU` over the regions that have a part
     AUC of w      chance that a part has a higher w where it is seen than where it is
-                  hidden, mean over the parts that are hidden somewhere; α and β alike
+                  hidden, mean over the parts that are hidden somewhere; α and β alike;
+                  absent where the score is the same for all
     """
+    found = {f"mean {name}": scores.mean() for name, scores in looks.scores.items()}
+    weights = looks.scores["w"]
+    found["global share"] = (1 / (1 + weights @ weights.T)).mean()
     if looks.parts is None:
-        return pd.Series(dtype=float)
-    found = {}
+        return pd.Series({n: float(v) for n, v in found.items()})
     true = [PART_OF.get(name) for name in looks.names]
     if looks.masks is not None:
         iou = _overlaps(looks.masks, looks.parts, true)
         found["mean IoU"] = iou[~iou.isnan()].mean()
         found |= {f"IoU {n}": v for n, v in zip(looks.names, iou, strict=True)}
     for name, scores in looks.scores.items():
-        found[f"AUC of {name}"] = _judgement(scores, looks.parts, true)
+        if scores.amax() > scores.amin():
+            found[f"AUC of {name}"] = _judgement(scores, looks.parts, true)
     return pd.Series({n: float(v) for n, v in found.items()}).dropna()
 
 

@@ -20,7 +20,7 @@ TABLE_5 = {
     "full": {},
 }
 TABLE_6 = {"sum": {"fusion": "sum"}, "concat": {"fusion": "concat"}}
-READINGS = {"literal": {"literal": True}, "logit": {"fuse": "logit"}}
+READINGS = {"literal": {"literal": True}, "logit": {"fusion_of": "logit"}}
 ROWS = TABLE_5 | TABLE_6 | READINGS
 BATCH = SimpleNamespace(labels=torch.tensor([0, 0, 1, 1, 2, 2]))
 

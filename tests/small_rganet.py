@@ -11,7 +11,7 @@ from reidlib.backbones_clip import set_grid
 from reidlib.models.rganet import Embedding, Output, RGANet
 from reidlib.models.rganet_prompts import REGIONS, encode_prompts
 
-KINDS = ("none", "dai", "iai", "both")
+KINDS = ("none", "even", "dai", "iai", "both")
 TABLE_V = {"baseline": {"regions": "none"}} | {
     f"{regions}-{assessment}": {"regions": regions, "assessment": assessment}
     for regions in ("stripe", "text")

@@ -136,8 +136,7 @@ def test_measures_are_averaged_over_seeds(gather):
         "0.35 ± 0.00",
         "",
     ]
-    assert set(table["ours, plaza → station (drawn pedestrians)", "mask IoU"]) == {""}
-    assert set(table["ours, plaza (drawn pedestrians)", "mask AUC"]) == {""}
+    assert len(table.columns) == 1, "what no variant has is left out"
 
 
 def test_histories_stand_side_by_side(gather):

@@ -67,11 +67,20 @@ def test_contrast_at_its_edges():
     assert alone == 0, "one image has nothing else to be told from"
 
 
-def test_texts_that_are_all_the_same_teach_the_image_nothing():
+def test_texts_that_are_all_the_same_tell_no_identity_from_another():
+    """Eq. 12 has no gradient then; that of Eq. 13 evens out cosines, whoever it is."""
     visual, text = pair(0)
     visual.requires_grad_()
-    contrastive_loss(visual, text[:1].expand(6, -1), LABELS, 0.07).backward()
+    same = text[:1].expand(6, -1)
+    contrastive_loss(visual, same, LABELS, 0.07).backward()
     torch.testing.assert_close(visual.grad, torch.zeros(6, 4))
+    grads = []
+    for labels in (LABELS, LABELS.roll(1)):
+        visual.grad = None
+        contrastive_loss(same, visual, labels, 0.07).backward()
+        grads.append(visual.grad)
+    assert grads[0].any()
+    torch.testing.assert_close(*grads)
 
 
 @given(seed=SEEDS, margin=st.floats(0, 1.5), scale=st.sampled_from([1.0, 30.0]))

@@ -33,6 +33,20 @@ def test_each_word_is_one_token_that_no_prompt_has_otherwise():
             assert count == prompt.count(place)
 
 
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ("A photo of a [s*] person.", r"\[s\*\] is no pseudo-word: .*'\[S\*\]'"),
+        ("A [S*] person with [X*].", r"\[X\*\] is no pseudo-word"),
+        ("A [S* person.", r"\[S\* person. is no pseudo-word"),
+        ("A photo in a Context.", r"'context' stands for \[O\*\] in .*write that"),
+    ],
+)
+def test_a_prompt_that_would_be_read_otherwise_is_refused(prompt, message):
+    with pytest.raises(ValueError, match=message):
+        spell(prompt)
+
+
 def test_the_layers_have_the_prompts_of_table_4():
     rows = read_ablation(ROOT / "params", "flannet_prompts").variants
     own = read_layer(ROOT / "params/papers/flannet.yaml")["prompt"]

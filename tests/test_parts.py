@@ -50,7 +50,9 @@ def test_parts_without_a_name_and_names_without_a_part_label_nothing(tmp_path):
 def test_an_image_without_a_mask_is_refused(tmp_path):
     sample = drawn(tmp_path)
     (tmp_path / "masks/query" / f"{sample.path.stem}.png").unlink()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(
+        FileNotFoundError, match=r"png.*prepare/masks.*a \[CLASS\] part"
+    ):
         parts.region_labels([sample], BODY, GRID)
 
 
@@ -95,6 +97,7 @@ def looks(masks: torch.Tensor | None, rows: list[list[int]], **scores) -> Looks:
     true = torch.tensor(rows)[..., None]  # (n, 4, 1)
     shares = torch.nn.functional.one_hot(true, len(Part)).movedim(-1, 1).float()
     paths = tuple(Path(f"query/{i}.jpg") for i in range(len(rows)))
+    scores = {"w": torch.ones(len(rows), 4)} | scores
     return Looks(paths, BODY, masks, scores, shares)
 
 
@@ -112,14 +115,22 @@ def test_regions_that_are_the_parts_overlap_wholly():
 def test_a_confidence_that_falls_where_a_part_is_hidden_has_an_auc_of_one():
     w = torch.tensor([[0.2, 0.2, 0.2, 0.4], [0.3, 0.3, 0.3, 0.1]])
     found = quality(looks(None, [ALL, NO_FEET], w=w))
-    assert found.to_dict() == {"AUC of w": 1.0}
+    assert found["AUC of w"] == 1.0
     assert quality(looks(None, [ALL, NO_FEET], w=-w))["AUC of w"] == 0.0
-    assert quality(looks(None, [ALL, NO_FEET], α=torch.ones(2, 4)))["AUC of α"] == 0.5
+    assert "AUC of w" not in quality(looks(None, [ALL, NO_FEET])), "w is the same"
 
 
 def test_where_nothing_is_hidden_nothing_is_judged():
-    assert quality(looks(None, [ALL, ALL], w=torch.rand(2, 4))).empty
-    assert quality(looks(None, [ALL, ALL])._replace(parts=None)).empty
+    seen = looks(None, [ALL, ALL], w=torch.rand(2, 4))
+    for known in (seen, seen._replace(parts=None)):
+        assert set(quality(known).index) == {"mean w", "global share"}
+
+
+def test_how_much_is_trusted():
+    w = torch.tensor([[0.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0]])
+    found = quality(looks(None, [ALL, ALL], w=w, β=w / 2))
+    assert found["mean w"] == 0.25 and found["mean β"] == 0.125
+    assert found["global share"] == pytest.approx((0.5 + 1 + 1 + 0.5) / 4)
 
 
 @pytest.mark.parametrize("regions", ["text", "stripe"])

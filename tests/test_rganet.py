@@ -1,6 +1,9 @@
 """RGANet: Eq. 1, 2, 4-6 against loops, the rows of Table V, the paper's counts."""
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,8 +15,10 @@ from torch import nn
 
 from reidlib.backbones import load_clip
 from reidlib.models.rganet import (
+    Embedding,
     RegionMemory,
     RGANet,
+    distances,
     masked_mean,
     objective,
     region_masks,
@@ -105,14 +110,25 @@ def test_a_region_without_mass_has_the_feature_zero():
 
 
 @pytest.mark.parametrize("row", ["text-none", "text-both"])
-def test_empty_regions_leave_every_gradient_finite(row):
-    model = tiny(gamma=1e4, **TABLE_V[row])
+@pytest.mark.parametrize("ram", ["softmax", "mean"])
+@pytest.mark.parametrize("all_of_them", [False, True])
+def test_empty_regions_leave_all_finite(row, ram, all_of_them, monkeypatch):
+    model = tiny(gamma=1e4, ram=ram, **TABLE_V[row])
+    if all_of_them:
+        background = torch.eye(5)[:1, :, None, None].expand(6, -1, *model.grid)
+        monkeypatch.setattr(model, "segment", lambda *_: background)
     output = model(images())
-    assert (output.masks.flatten(2).sum(2) == 0).any(), "a region is empty"
+    empty = output.masks[:, 1:].flatten(2).sum(2) == 0
+    assert empty.all() if all_of_them else empty.any()
     sum(objective(output, BATCH).values()).backward()
     for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
+        if parameter.requires_grad and parameter.grad is not None:
             assert parameter.grad.isfinite().all(), name
+    found = distances(output.embedding, output.embedding)
+    assert found.isfinite().all()
+    if all_of_them:
+        W = output.embedding.weights.square().sum(1)
+        torch.testing.assert_close(found.diagonal(), W / (1 + W))
 
 
 def test_the_model_is_made_of_the_equations():
@@ -179,6 +195,8 @@ def test_assessment_against_loops(kind, ram):
         expected = {
             ("none", "softmax"): [1.0] * 4,
             ("none", "mean"): [1.0] * 4,
+            ("even", "softmax"): [0.25] * 4,
+            ("even", "mean"): [0.25] * 4,
             ("dai", "softmax"): softmax(a),
             ("iai", "softmax"): c,
             ("both", "softmax"): softmax(sums),
@@ -291,6 +309,26 @@ def test_the_saved_state_is_all_that_an_embedding_needs(row):
     ours, theirs = model.eval().embed(images(2)), other.eval().embed(images(2))
     for one, two in zip(ours, theirs, strict=True):
         assert torch.equal(one, two)
+
+
+EMBED = """
+import sys, torch
+from small_rganet import images, tiny
+model = tiny(seed=7).eval()
+model.load_state_dict(torch.load(sys.argv[1]))
+torch.save(tuple(model.embed(images(3))), sys.argv[2])
+"""
+
+
+def test_two_processes_agree_on_distances(tmp_path):
+    model = tiny().eval()
+    query, gallery = model.embed(images(2)), model.embed(images(3))
+    state, elsewhere = tmp_path / "state.pt", tmp_path / "gallery.pt"
+    torch.save(model.state_dict(), state)
+    command = [sys.executable, "-c", EMBED, str(state), str(elsewhere)]
+    subprocess.run(command, check=True, cwd=Path(__file__).parent)
+    other = Embedding(*torch.load(elsewhere))
+    assert torch.equal(distances(query, other), distances(query, gallery))
 
 
 def test_no_text_tower_within():

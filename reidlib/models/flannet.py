@@ -26,7 +26,7 @@ from reidlib.layers import BNNeck, CrossAttention, PlainAttention
 from reidlib.losses import triplet_loss
 
 FUSION = ("dynamic", "average", "sum", "concat")
-CHOICES = {"fusion": FUSION, "fuse": ("feature", "logit")}
+FUSED = ("feature", "logit")
 
 
 class Output(NamedTuple):
@@ -35,7 +35,7 @@ class Output(NamedTuple):
     embedding: Tensor  # (B, W + D) compared at test time
     visual: Tensor  # v_g (B, D)
     text: Tensor | None  # t_p (B, D)
-    weights: Tensor | None  # lambda (B, M) of v_g, t_p and s_att
+    weights: Tensor | None  # lambda (B, M) of v_g, t_p and s_att; they sum to one
     features: tuple[Tensor, ...]  # class token, v_g, fused: seen by the triplet loss
     logits: tuple[Tensor, ...]  # of the same, each (B, N)
     cosines: Tensor  # (B, N) of the fused feature and ArcFace's weight
@@ -114,7 +114,7 @@ class FLaNNet(nn.Module):
     prompts          the PromptEncoder, or None: no text (Table 5, row 1)
     cross_attention  adds s_att of Eq. 7 to what is fused
     fusion           dynamic (Eq. 8-10) | average | sum | concat, as in Table 6
-    fuse             the identity loss sees the fused feature, or the fused logits of
+    fusion_of        the identity loss sees the fused feature, or the fused logits of
                      all features (FLN-4): feature | logit
     detach           no gradient through the weights of Eq. 9 (FLN-6)
     literal          Eq. 7 as printed, without parameters; heads are not used then
@@ -128,27 +128,29 @@ class FLaNNet(nn.Module):
         num_identities: int,
         cross_attention: bool = True,
         fusion: str = "dynamic",
-        fuse: str = "feature",
+        fusion_of: str = "feature",
         detach: bool = True,
         heads: int = 8,
         literal: bool = False,
     ) -> None:
         super().__init__()
-        for (name, choices), value in zip(CHOICES.items(), (fusion, fuse), strict=True):
-            if value not in choices:
-                raise ValueError(f"{name} is {value!r}: choose from {choices}")
+        if fusion not in FUSION:
+            raise ValueError(f"fusion is {fusion!r}: choose from {FUSION}")
+        if fusion_of not in FUSED:
+            raise ValueError(f"fusion_of is {fusion_of!r}: choose from {FUSED}")
         if cross_attention and prompts is None:
             raise ValueError("cross_attention=True needs prompts: give some, or False")
-        if fusion == "concat" and fuse == "logit":
-            raise ValueError("fuse='logit' needs weights, which 'concat' has not")
+        if fusion == "concat" and fusion_of == "logit":
+            raise ValueError("fusion='concat' lays features end to end, not logits")
         D, M = image_tower.joint_width, 1 + (prompts is not None) + cross_attention
         width = M * D if fusion == "concat" else D
-        has_neck = M > 1 and fuse == "feature" and width == D
-        literally = PlainAttention(D, projected=False) if literal else None
-        attention = literally or CrossAttention(D, heads)
-        self.image_tower, self.prompts = image_tower, prompts
-        self.attention = attention if cross_attention else None
-        self.fusion, self.fuse_logits, self.detach = fusion, fuse == "logit", detach
+        has_neck = M > 1 and fusion_of == "feature" and width == D
+        self.image_tower, self.prompts, self.attention = image_tower, prompts, None
+        if cross_attention:
+            plain = partial(PlainAttention, D, projected=False)
+            self.attention = plain() if literal else CrossAttention(D, heads)
+        self.fusion, self.detach = fusion, detach
+        self.fuses_logits = fusion_of == "logit"
         self.image_neck = BNNeck(image_tower.width, num_identities)
         self.joint_necks = tied_necks(M + has_neck, D, num_identities)
         if width > D:
@@ -169,17 +171,18 @@ class FLaNNet(nn.Module):
         return torch.stack([feature.float() for feature in found], 1)
 
     def fuse(self, features: Tensor, logits: Tensor) -> tuple[Tensor | None, Tensor]:
-        """Return weights (B, M) of features (B, M, D) and their sum (B, D). Eq. 8-10.
+        """Return weights (B, M) of features (B, M, D) and what they make (B, D).
 
-        logits (B, M, N). Concatenated features (B, M D) have no weights.
+        Eq. 8-10, of logits (B, M, N). A plain sum, and features laid end to end
+        (B, M D), have no weights.
         """
         if self.fusion == "concat":
             return None, features.flatten(1)
-        weights = torch.ones_like(features[..., 0])
+        if self.fusion == "sum":
+            return None, features.sum(1)
+        weights = torch.full_like(features[..., 0], 1 / features.shape[1])
         if self.fusion == "dynamic":
             weights = certainty(entropy(logits))
-        elif self.fusion == "average":
-            weights = weights / features.shape[1]
         weights = weights.detach() if self.detach else weights
         return weights, (weights[..., None] * features).sum(1)
 
@@ -193,8 +196,9 @@ class FLaNNet(nn.Module):
             joint = torch.stack([neck(x).logits for neck, x in pairs], 1)  # (B, M, N)
             weights, fused = self.fuse(features, joint)
             logits = [self.image_neck(class_token).logits, joint[:, 0]]
-            if others and self.fuse_logits:
-                logits.append((weights[..., None] * joint).sum(1))
+            if others and self.fuses_logits:
+                shares = 1 if weights is None else weights[..., None]
+                logits.append((shares * joint).sum(1))
             elif others:
                 logits.append(self.joint_necks[-1](fused).logits)
             cosines = F.normalize(fused) @ F.normalize(self.arcface).T  # (B, N)

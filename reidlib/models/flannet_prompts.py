@@ -4,13 +4,16 @@
 Occluded Person Re-Identification*.
 Sections   3.1 the prompt, Eq. 1 -> spell, SubjectNetwork
            3.1 detail tokens, Eq. 2-5 -> DetailBlock, DetailNetwork
-           3.2 Eq. 6 -> PromptEncoder; IV, Table 4 -> PROMPTS
+           3.2 Eq. 6 -> PromptEncoder; 4.3, Table 4 -> PROMPTS
 Readings   Eq. 2-4 have one head and no norm, and add H but not the queries: `literal`.
            By default the attention has heads and, like the feed-forward network, a
            LayerNorm before it; what is added stays as printed (FLN-7).
 Shapes     B images, P patches, D joint width, W text width, m queries, S pseudo-words,
            L text positions
 """
+
+import re
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -30,10 +33,16 @@ PROMPTS = (  # Table 4; the last is the default
 def spell(prompt: str) -> str:
     """Write a prompt with a plain word in the place of each pseudo-word.
 
-    Each word is one token, whose place in the prompt its pseudo-word will take.
+    Each word is one token, whose place in the prompt its pseudo-word will take. Raises
+    ValueError for brackets that hold no pseudo-word, and for a prompt that has one of
+    the plain words itself.
     """
     for place, word in WORDS.items():
+        if re.search(rf"\b{word}\b", prompt, re.IGNORECASE):
+            raise ValueError(f"{word!r} stands for {place} in {prompt!r}: write that")
         prompt = prompt.replace(place, word)
+    if left := re.search(r"\[[^\]]*\]?", prompt):
+        raise ValueError(f"{left[0]} is no pseudo-word: choose from {tuple(WORDS)}")
     return prompt
 
 
@@ -63,8 +72,8 @@ class DetailBlock(nn.Module):
 
     def __init__(self, width: int, heads: int, literal: bool) -> None:
         super().__init__()
-        plain = PlainAttention(width, projected=True) if literal else None
-        self.attention = plain or CrossAttention(width, heads)
+        plain = partial(PlainAttention, width, projected=True)
+        self.attention = plain() if literal else CrossAttention(width, heads)
         self.feed_forward = nn.Sequential(
             nn.Identity() if literal else nn.LayerNorm(width),
             nn.Linear(width, 4 * width),

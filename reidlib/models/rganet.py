@@ -19,7 +19,7 @@ from reidlib.losses import triplet_loss
 
 CHOICES = {
     "regions": ("none", "stripe", "text"),
-    "assessment": ("none", "dai", "iai", "both"),
+    "assessment": ("none", "even", "dai", "iai", "both"),
     "ram": ("softmax", "mean"),
     "momentum_of": ("old", "new"),
 }
@@ -69,7 +69,7 @@ class RegionMemory(nn.Module):
     """Centres C_j (N, D) of the regions' features (Sec. III-D); empty until `start`.
 
     kept        weight of the old centre      threshold  of alpha, to move the centre
-    pass_rates  share (N,) of regions above it, a mean over the last ten updates or so
+    pass_rates  share (N,) of regions above it, a mean over all updates
     """
 
     def __init__(self, shape: tuple[int, int], kept: float, threshold: float) -> None:
@@ -102,7 +102,7 @@ class RegionMemory(nn.Module):
         moved = self.kept * self.centers + (1 - self.kept) * means
         self.centers.copy_(moved.where(counts > 0, self.centers))
         self.updates += 1
-        self.pass_rates.lerp_(passing.mean(0), (1 / self.updates).clamp_min(0.1))
+        self.pass_rates.lerp_(passing.mean(0), 1 / self.updates)
 
 
 class RGANet(nn.Module):
@@ -110,7 +110,7 @@ class RGANet(nn.Module):
 
     prototypes      p_1..p_N (N, D), kept as they are; stripes only count them
     regions         none (the baseline) | stripe (Table V, 1-4) | text (5-8)
-    assessment      none (w = 1) | dai (alpha) | iai (beta) | both, as in Table V
+    assessment      none (w = 1) | even (w = 1 / N) | dai (alpha) | iai (beta) | both
     ram             softmax | mean of the indicators is w; beta alone is a softmax
     gamma           of Eq. 1      threshold  of alpha, for a region to be remembered
     class_token     is the global feature, in place of the mean over patches
@@ -140,12 +140,12 @@ class RGANet(nn.Module):
         N, D = (0 if regions == "none" else len(prototypes)), image_tower.joint_width
         has_alpha, has_beta = (N and assessment in (a, "both") for a in ("dai", "iai"))
         fixed = prototypes.detach().clone() if regions == "text" else None
-        free = nn.Parameter(0.02 * torch.randn(D)) if regions == "text" else None
         kept = momentum if momentum_of == "old" else 1 - momentum
         self.image_tower, self.grid, self.num_regions = image_tower, image_tower.grid, N
         self.gamma, self.mean_ram, self.class_token = gamma, ram == "mean", class_token
         self.register_buffer("prototypes", fixed)
-        self.background = free  # p_0
+        self.unjudged = 1 / N if N and assessment == "even" else 1.0  # w
+        self.background = None if fixed is None else nn.Parameter(0.02 * torch.randn(D))
         self.discrimination = nn.Linear(D, 1) if has_alpha else None  # W_a
         self.memory = RegionMemory((N, D), kept, threshold) if has_beta else None
         self.neck = BNNeck(D, num_identities)
@@ -174,7 +174,11 @@ class RGANet(nn.Module):
             cosines = F.cosine_similarity(regions, self.memory.centers, dim=-1)
             beta = cosines.clamp_min(0) if self.mean_ram else cosines.softmax(-1)
         scores = [score for score in (alpha, beta) if score is not None]
-        weights = sum(scores) if scores else torch.ones_like(regions[..., 0])
+        weights = (
+            sum(scores)
+            if scores
+            else regions.new_full(regions.shape[:2], self.unjudged)
+        )
         if self.mean_ram and scores:
             weights = weights / len(scores)
         elif alpha is not None:
@@ -236,7 +240,7 @@ def distances(query: Embedding, gallery: Embedding) -> Tensor:
 
         d = (sum_j w_j^q w_j^g d_j + d_g) / (sum_j w_j^q w_j^g + 1) = 1 - s / (1 + W)
 
-    d_j, d_g are 1 - <,>: s is one product of all features, regions scaled by w_j.
+    d_j, d_g are 1 - <,>, 1 for an empty region; s is one product, w_j in the factors.
     """
     with torch.autocast(query.weights.device.type, enabled=False):
         shared = query.weights.float() @ gallery.weights.float().T  # W (Q, G)

@@ -64,7 +64,7 @@ def ranked_lists(
     gallery: Sequence[Any],
     ranking: tuple[Tensor, Tensor, Tensor],
     *,
-    count: int = 6,
+    count: int = 10,
     query_captions: Captions = None,
     gallery_captions: Captions = None,
 ) -> Figure:
