@@ -5,7 +5,6 @@ weights are found, read, fitted and written, and both loaders can be imported.
 """
 
 import json
-import zipfile
 from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor
 from reidlib.backbones_clip import Clip, ImageTower, TextTower, set_grid
 from reidlib.backbones_resnet import ResNetStages, load_resnet, save_resnet
 from reidlib.checkpoints import load_weights, read_checkpoint
+from reidlib.torchscript import is_torchscript, read_torchscript
 
 __all__ = [
     "Clip",
@@ -33,6 +33,11 @@ __all__ = [
 ARCHITECTURE = "ViT-B-16-quickgelu"
 TINY_WEIGHTS = Path(__file__).parent / "assets" / "tiny_clip.safetensors"
 SPECIAL_TOKENS = (0, 49406, 49407)  # padding, start of text, end of text
+NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size", "attn_mask")
+TO_FETCH = (
+    "open_clip_model.safetensors of timm/vit_base_patch16_clip_224.openai, or OpenAI's "
+    "own ViT-B-16.pt"
+)
 
 
 def load_clip(
@@ -45,7 +50,8 @@ def load_clip(
     """Load a CLIP model and fit its image tower to an image size and a patch stride.
 
     source      tiny, the weights in reidlib/assets | openai, ViT-B/16 through
-                open_clip's hub | random | the path of a .safetensors or .pt file
+                open_clip's hub | random | the path of a .safetensors or .pt file, as
+                OpenAI (TorchScript too), open_clip or save_tiny_clip write it
     image_size  (height, width) in pixels
     stride      of the patches in pixels; below the patch size they overlap
     config      open_clip's model configuration as JSON, where the key "stride" may be
@@ -65,7 +71,7 @@ def load_clip(
     native_stride = settings.get("stride", model.visual.patch_size[0])
     set_grid(model.visual, tuple(native_size), native_stride)
     token_rows = state.pop("token_rows", torch.arange(model.vocab_size))
-    if state:
+    if path:
         load_weights(model, state, f"CLIP from {source}")
     set_grid(model.visual, tuple(image_size), stride)
     return Clip(model, settings, token_rows)
@@ -116,7 +122,7 @@ def _weights_path(source: str | Path) -> Path | None:
         )
     raise FileNotFoundError(
         f"no CLIP weights at {source}: give tiny, openai, random, or the path of a "
-        ".safetensors or .pt file"
+        f".safetensors or .pt file; for CLIP ViT-B/16 fetch {TO_FETCH}"
     )
 
 
@@ -126,9 +132,8 @@ def _fetch_openai() -> Path:
         return Path(open_clip.download_pretrained(origin))
     except Exception as error:  # hub clients raise many kinds
         raise FileNotFoundError(
-            f"OpenAI's CLIP ViT-B/16 cannot be fetched ({error}): fetch "
-            f"open_clip_model.safetensors of {origin['hf_hub'].strip('/')} where there "
-            "is a network, and give its path in place of 'openai'"
+            f"OpenAI's CLIP ViT-B/16 cannot be fetched ({error}): fetch {TO_FETCH} "
+            "where there is a network, and give its path in place of 'openai'"
         ) from error
 
 
@@ -142,17 +147,14 @@ def _read_settings(path: Path | None, config: Path | None) -> dict:
 
 
 def _clip_state(path: Path, settings: dict) -> dict[str, Tensor]:
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if any(name.endswith("constants.pkl") for name in archive.namelist()):
-                raise ValueError(
-                    f"{path} is a TorchScript archive, which holds code: take the same "
-                    "weights as open_clip_model.safetensors of "
-                    "timm/vit_base_patch16_clip_224.openai"
-                )
-    state = read_checkpoint(path)
-    state = state.get("state_dict", state)
-    state = {name.removeprefix("module."): value for name, value in state.items()}
+    state = read_torchscript(path) if is_torchscript(path) else read_checkpoint(path)
+    found = state.get("state_dict", state)
+    named = found.items() if isinstance(found, dict) else ()
+    state = {
+        str(name).removeprefix("module."): value
+        for name, value in named
+        if str(name).rpartition(".")[2] not in NOT_WEIGHTS
+    }
     if "token_rows" in state:
         rows = state["token_rows"] = state["token_rows"].long()
         known = state["token_embedding.weight"].float()

@@ -124,6 +124,14 @@ def _tiny_resnet() -> nn.Module:
 
 
 _NETWORKS = {"resnet50": _resnet50, "tiny-resnet": _tiny_resnet}
+_IMAGENET = ResNet50_Weights.IMAGENET1K_V1
+_IMAGENET_FILE = _IMAGENET.url.rsplit("/", 1)[-1]
+_TO_FETCH = {
+    "resnet50": f"give imagenet, or fetch torchvision's {_IMAGENET_FILE}, ResNet-50 "
+    "trained on ImageNet, and give its path",
+    "tiny-resnet": "give drawn, or make them by notebooks/baseline.ipynb with "
+    "params/baseline@avenue.yaml",
+}
 
 
 def _keep_resolution(stage: nn.Sequential) -> None:
@@ -140,8 +148,10 @@ def _width(stage: nn.Sequential) -> int:
 
 def _resnet_state(name: str, pretrained: str | Path) -> dict[str, Tensor]:
     if str(pretrained) != "imagenet":
-        drawn = str(pretrained) == "drawn"
-        state = read_checkpoint(TINY_RESNET if drawn else Path(pretrained))
+        path = TINY_RESNET if str(pretrained) == "drawn" else Path(pretrained)
+        if not path.is_file():
+            raise FileNotFoundError(f"no weights at {path}: {_TO_FETCH[name]}")
+        state = read_checkpoint(path)
     elif name == "resnet50":
         state = _fetch_imagenet()
     else:
@@ -154,14 +164,13 @@ def _resnet_state(name: str, pretrained: str | Path) -> dict[str, Tensor]:
 
 
 def _fetch_imagenet() -> dict[str, Tensor]:
-    weights = ResNet50_Weights.IMAGENET1K_V1
     try:
-        return weights.get_state_dict(
+        return _IMAGENET.get_state_dict(
             progress=False, check_hash=True, weights_only=True
         )
     except Exception as error:  # the hub raises URLError, OSError, RuntimeError, ...
-        file_name = weights.url.rsplit("/", 1)[-1]
         raise FileNotFoundError(
             f"torchvision cannot fetch resnet50's ImageNet weights ({error}): fetch "
-            f"{file_name} where there is a network, and give its path as pretrained"
+            f"{_IMAGENET_FILE} where there is a network, and give its path as "
+            "pretrained"
         ) from error

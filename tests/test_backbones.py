@@ -2,7 +2,6 @@
 
 import json
 import os
-import zipfile
 
 import pytest
 import torch
@@ -113,7 +112,7 @@ def test_an_unreachable_hub_names_the_file_to_fetch(monkeypatch):
         raise OSError("no route")
 
     monkeypatch.setattr("open_clip.download_pretrained", unreachable)
-    message = r"no route.*open_clip_model\.safetensors of timm/\S+openai .*its path"
+    message = r"no route.*open_clip_model\.safetensors of timm/\S+openai, .*its path"
     with pytest.raises(FileNotFoundError, match=message):
         load_clip("openai", image_size=(224, 224))
 
@@ -170,10 +169,6 @@ def test_files_with_code_are_refused(tmp_path):
     with pytest.raises(ValueError, match="refused"):
         load_clip(tmp_path / "code.pt", image_size=(64, 64))
     assert not (tmp_path / "made").exists()
-    with zipfile.ZipFile(tmp_path / "script.pt", "w") as archive:
-        archive.writestr("ViT-B-16/constants.pkl", b"")
-    with pytest.raises(ValueError, match=r"TorchScript.*open_clip_model\.safetensors"):
-        load_clip(tmp_path / "script.pt", image_size=(64, 64))
 
 
 def test_a_truncated_file_is_named(saved):

@@ -99,8 +99,18 @@ def test_wrong_names_say_what_there_is(tmp_path):
         load_resnet("resnet18")
     with pytest.raises(ValueError, match="tiny-resnet has no ImageNet weights"):
         load_resnet("tiny-resnet", pretrained="imagenet")
-    with pytest.raises(FileNotFoundError, match=r"absent\.pth"):
-        load_resnet("tiny-resnet", pretrained=tmp_path / "absent.pth")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("resnet50", r"imagenet, or fetch torchvision's resnet50-\w+\.pth"),
+        ("tiny-resnet", r"drawn, or make them by notebooks/baseline\.ipynb"),
+    ],
+)
+def test_what_to_fetch_is_named_where_there_is_no_file(tmp_path, name, words):
+    with pytest.raises(FileNotFoundError, match=rf"absent\.pth: give {words}"):
+        load_resnet(name, pretrained=tmp_path / "absent.pth")
 
 
 def test_an_unreachable_hub_names_the_file_to_fetch(monkeypatch):

@@ -20,7 +20,8 @@ ROOMS: dict[str, set[str]] = {
     "masks": set(),
     # pretrained weights
     "checkpoints": set(),
-    "backbones": BACKBONES | {"checkpoints"},
+    "torchscript": set(),
+    "backbones": BACKBONES | {"checkpoints", "torchscript"},
     "backbones_clip": {"checkpoints"},
     "backbones_resnet": {"checkpoints"},
     # papers: never data, parameters, runs, training, nor each other
