@@ -17,7 +17,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from reidlib.transforms import Transform
+from reidlib.image_cache import ImageCache
+from reidlib.transforms import Transform, read_picture
 
 
 class Sample(NamedTuple):
@@ -97,7 +98,8 @@ def read_mask(image_path: Path) -> Tensor:
 class ImageDataset(Dataset):
     """Decoded and transformed images.
 
-    `labels` gives the class of each pid; without it, pids are the labels.
+    `labels` gives the class of each pid; without it, pids are the labels. With `cache`
+    images are decoded once and for all, to the same bits.
     """
 
     def __init__(
@@ -105,18 +107,21 @@ class ImageDataset(Dataset):
         samples: Sequence[Sample],
         transform: Transform,
         labels: dict[int, int] | None = None,
+        cache: ImageCache | None = None,
     ) -> None:
         self.samples, self.transform, self.labels = samples, transform, labels
+        paths = [sample.path for sample in samples]
+        self.pictures = cache.pictures(paths, transform) if cache else None
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int, int, Path]:
         path, pid, camid = self.samples[index]
-        with Image.open(path) as image:
-            pixels = self.transform(image.convert("RGB"))
+        kept = self.pictures
+        picture = read_picture(path) if kept is None else kept[index]
         label = pid if self.labels is None else self.labels[pid]
-        return pixels, label, camid, path
+        return self.transform(picture), label, camid, path
 
 
 def collate(items: list[tuple[Tensor, int, int, Path]]) -> Batch:
@@ -219,10 +224,12 @@ def train_loader(
     seed: int,
     workers: int = 0,
     spread_cameras: bool = False,
+    cache: ImageCache | None = None,
 ) -> DataLoader:
     """Loader of P×K batches with class labels, drawn by an IdentitySampler.
 
-    `loader.batch_sampler.set_epoch(epoch)` chooses the draw; `workers` are processes.
+    `loader.batch_sampler.set_epoch(epoch)` chooses the draw; `workers` are processes;
+    `cache` keeps decoded images.
     """
     sampler = IdentitySampler(
         samples,
@@ -232,7 +239,7 @@ def train_loader(
         spread_cameras=spread_cameras,
     )
     return DataLoader(
-        ImageDataset(samples, transform, labels_of(samples)),
+        ImageDataset(samples, transform, labels_of(samples), cache),
         batch_sampler=sampler,
         collate_fn=collate,
         num_workers=workers,
@@ -246,10 +253,11 @@ def test_loader(
     *,
     batch_size: int,
     workers: int = 0,
+    cache: ImageCache | None = None,
 ) -> DataLoader:
     """Loader of all samples in order, with pids for labels."""
     return DataLoader(
-        ImageDataset(samples, transform),
+        ImageDataset(samples, transform, cache=cache),
         batch_size=batch_size,
         collate_fn=collate,
         num_workers=workers,

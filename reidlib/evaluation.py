@@ -9,6 +9,7 @@ from torch import Tensor
 from reidlib import kept
 from reidlib.data import Batch, Benchmark, Sample, test_loader
 from reidlib.extraction import Embedded, extract, images_of
+from reidlib.image_cache import ImageCache
 from reidlib.metrics import (
     Ranking,
     Scores,
@@ -48,6 +49,7 @@ def search(
     device: torch.device | str,
     batch_size: int,
     workers: int = 0,
+    cache: ImageCache | None = None,
     flip_average: bool = False,
     inputs: Callable[[Batch], tuple] = images_of,
     distances: Callable[[Any, Any], Tensor] = cosine_distances,
@@ -58,7 +60,9 @@ def search(
     """
 
     def embedded(samples: Sequence[Sample]) -> Embedded:
-        loader = test_loader(samples, transform, batch_size=batch_size, workers=workers)
+        loader = test_loader(
+            samples, transform, batch_size=batch_size, workers=workers, cache=cache
+        )
         return extract(
             embed, loader, device=device, inputs=inputs, flip_average=flip_average
         )

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from reidlib import kept
 from reidlib.data import Batch, Sample, read_mask, test_loader
 from reidlib.extraction import extract, observe
+from reidlib.image_cache import ImageCache
 from reidlib.masks import cell_labels, cell_shares, mask_auc, region_iou
 from reidlib.pedestrians import Part
 from reidlib.runs import write_text
@@ -125,10 +126,13 @@ def start_memory(
     device: torch.device | str,
     batch_size: int = 64,
     workers: int = 0,
+    cache: ImageCache | None = None,
 ) -> None:
     """Fill RGANet's memory, if it has one, with the stripes of all images; III-D."""
     if model.memory is not None:
-        loader = test_loader(samples, transform, batch_size=batch_size, workers=workers)
+        loader = test_loader(
+            samples, transform, batch_size=batch_size, workers=workers, cache=cache
+        )
         stripes = extract(model.to(device).stripes, loader, device=device)
         model.memory.start(stripes.embeddings)
 

@@ -1,6 +1,7 @@
 """Pictures to tensors, in training and in testing."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from PIL import Image
@@ -14,6 +15,27 @@ NORMALISATIONS = {
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
+
+
+def read_picture(path: Path) -> Image.Image:
+    """Decode an image file, as RGB."""
+    with Image.open(path) as image:
+        return image.convert("RGB")
+
+
+def resize_of(transform: Transform) -> v2.Resize:
+    """The resize to (height, width) that a transform begins with; it draws nothing.
+
+    What it gives can be kept: to resize that again changes nothing. Raises ValueError
+    for a transform that begins with anything else.
+    """
+    first = next(iter(getattr(transform, "transforms", [])), None)
+    if not isinstance(first, v2.Resize) or len(first.size) != 2:
+        raise ValueError(
+            f"the transform begins with {first}, not with a resize to height and "
+            "width: images can only be kept behind one"
+        )
+    return first
 
 
 def test_transform(height: int, width: int, *, normalisation: str) -> v2.Compose:

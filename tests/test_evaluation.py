@@ -17,6 +17,7 @@ from reidlib.evaluation import (
     search,
     search_scores,
 )
+from reidlib.image_cache import ImageCache
 from reidlib.rerank import evaluate_reranked
 
 TRANSFORM = transforms.test_transform(8, 4, normalisation="half")
@@ -56,6 +57,15 @@ def greys(tmp_path_factory) -> Benchmark:
         (4, 0, 250),
     )
     return Benchmark("greys", (), query, gallery)
+
+
+def test_a_search_through_the_image_cache_finds_the_same(greys, tmp_path):
+    cache = ImageCache.at(str(tmp_path), str(greys.query[0].path.parent))
+    with_it = search(Grey().embed, greys, TRANSFORM, **OPTIONS, cache=cache)
+    without = search(Grey().embed, greys, TRANSFORM, **OPTIONS)
+    assert len(list(tmp_path.glob("*.npy"))) == 2, "query and gallery"
+    assert torch.equal(with_it.query.embeddings, without.query.embeddings)
+    assert torch.equal(with_it.gallery.embeddings, without.gallery.embeddings)
 
 
 def test_a_search_scores_the_ranking_by_hand(greys):

@@ -12,6 +12,7 @@ from torch import nn
 
 from reidlib import kept, parts
 from reidlib.data import Batch, Sample
+from reidlib.image_cache import ImageCache
 from reidlib.models.rganet_prompts import BODY, REGIONS
 from reidlib.parts import Looks, quality
 from reidlib.pedestrians import Part
@@ -88,6 +89,9 @@ def test_the_memory_starts_with_the_mean_stripes_of_all_images(tmp_path):
     parts.start_memory(model, samples, transform, device="cpu", batch_size=2)
     images = [transform(Image.open(s.path).convert("RGB")) for s in samples]
     expected = model.eval().stripes(torch.stack(images)).mean(0)
+    torch.testing.assert_close(model.memory.centers, expected)
+    cache = ImageCache.at(str(tmp_path / "kept"), str(tmp_path))
+    parts.start_memory(model, samples, transform, device="cpu", cache=cache)
     torch.testing.assert_close(model.memory.centers, expected)
     parts.start_memory(tiny(assessment="dai"), samples, transform, device="cpu")
 

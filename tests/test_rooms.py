@@ -29,7 +29,8 @@ ROOMS: dict[str, set[str]] = {
     # pictures
     "pedestrians": set(),
     "transforms": set(),
-    "data": {"transforms"},
+    "image_cache": {"transforms"},
+    "data": {"image_cache", "transforms"},
     "readers": {"data", "pedestrians", "schema"},
     "fixtures": {"pedestrians", "readers"},
     # training knows no paper
@@ -39,7 +40,10 @@ ROOMS: dict[str, set[str]] = {
     "extraction": {"data", "step"},
     "training": {"checkpoints", "data", "extraction", "optim", "preflight", "step"},
     "kept": {"pedestrians"},
-    "evaluation": {"data", "extraction", "kept", "metrics", "rerank", "transforms"},
+    "evaluation": {
+        *("data", "extraction", "image_cache", "kept", "metrics", "rerank"),
+        "transforms",
+    },
     "pretraining": {"backbones", "data", "losses", "masks", "metrics", "pedestrians"},
     # parameters, runs and the command know no model
     "schema": set(),
@@ -61,7 +65,8 @@ ROOMS: dict[str, set[str]] = {
     "looking": {"data", "extraction", "kept", "parts", "pedestrians", "transforms"},
     "parsing": {"data", "pedestrians"},
     "parts": {
-        *("data", "extraction", "kept", "masks", "pedestrians", "runs", "transforms")
+        *("data", "extraction", "image_cache", "kept", "masks", "pedestrians", "runs"),
+        "transforms",
     },
     "plots": {"data", "metrics"},
 }
