@@ -31,6 +31,7 @@ from reidlib.checkpoints import (
 )
 from reidlib.extraction import Embedded, evaluating, extract, images_of
 from reidlib.optim import (
+    fuse,
     parameter_groups,
     parameter_table,
     warmup_cosine,
@@ -106,6 +107,7 @@ def fit(
     seed: int,
     device: torch.device | str,
     precision: str = "fp32",
+    compile: bool = False,
     inputs: Callable[[Batch], tuple] = images_of,
     after_step: Callable[[Any, Batch], object] | None = None,
     evaluate: Callable[[], Mapping[str, float]] | None = None,
@@ -119,6 +121,7 @@ def fit(
     """Train a model on weights[name] * objective(model(*inputs(batch)), batch)[name].
 
     objective       unweighted scalar terms by name; the names are those of weights
+    compile         the model's call by torch.compile, in place: checkpoints stay as are
     after_step      called after every step with the output, as a memory's update needs
     evaluate        scores by name, after every evaluate_every epochs (0: none of them)
                     and after the last; called in evaluation mode without gradients
@@ -150,6 +153,9 @@ def fit(
     settings = run_fingerprint(checkpoint, fingerprint, own)
     scaler = GradScaler(device.type, enabled=precision == "fp16")
     model.to(device)
+    fuse(optimizers, device)
+    if compile:
+        model.compile()
     run = RunState(model, optimizers, schedulers, scaler, checkpoint, settings)
     run.resume(epochs)
     step = Step(

@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from timm.scheduler import CosineLRScheduler
 from torch import nn
-from torch.optim import SGD
+from torch.optim import SGD, Adam, Rprop
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from reidlib.optim import (
+    fuse,
     parameter_groups,
     parameter_table,
     warmup_cosine,
@@ -74,6 +75,38 @@ def test_multistep_is_the_product_of_ramp_and_steps(warmup, factor, milestones, 
         steps = sum(epoch >= milestone for milestone in milestones)
         expected.append(0.3 * ramp * gamma**steps)
     assert rates_of(optimizer, schedule, 24) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "kind", [Adam, lambda groups: SGD(groups, lr=0.1, momentum=0.9)]
+)
+def test_fused_optimisers_take_the_same_steps(kind):
+    ends = []
+    for device in ("cpu", "cuda"):  # parameters stay on the CPU, which can fuse, too
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 1))
+        groups = parameter_groups(
+            model, lr=0.1, weight_decay=0.01, lr_multipliers={"0": 0.5}
+        )
+        optimizer = kind(groups)
+        fuse([optimizer], torch.device(device))
+        assert {g["fused"] for g in optimizer.param_groups} == {
+            True if device == "cuda" else None
+        }
+        for _ in range(5):
+            optimizer.zero_grad()
+            model(torch.ones(3, 4)).pow(2).mean().backward()
+            optimizer.step()
+        ends.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    torch.testing.assert_close(*ends, rtol=1e-5, atol=1e-6)
+
+
+def test_what_cannot_fuse_or_was_told_not_to_stays():
+    weights = [nn.Parameter(torch.zeros(1))]
+    others = [Rprop(weights), SGD(weights, lr=1.0, fused=False)]
+    fuse(others, torch.device("cuda"))
+    assert "fused" not in others[0].param_groups[0]
+    assert others[1].param_groups[0]["fused"] is False
 
 
 FBA = {"warmup_epochs": 10, "warmup_factor": 0.001, "epochs": 60, "final_factor": 0.01}
