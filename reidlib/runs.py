@@ -30,7 +30,8 @@ RANKS = (1, 3, 5, 10, 20)
 SCORES = ["mAP", *(f"rank{k}" for k in RANKS), "num_valid", "num_skipped"]
 COLUMNS = ["paper", "variant", "seed", "benchmark", "drawn", "tested_on", *SCORES]
 COLUMNS += ["seconds", "commit", "folder"]
-PLACES = ("data_root", "outputs", "run_dir")  # of one machine: never recorded
+PLACES = ("data_root", "image_cache", "outputs", "run_dir")  # of a machine: no record
+LATER = {"compile": False}  # what came after runs that are kept, as they had it
 LONGEST_NAME = 120
 RERANKED = " re-ranked"  # behind a benchmark, in a record's scores
 QUERIES = "queries.csv.gz"
@@ -96,12 +97,14 @@ def write_parameters(folder: Path, parameters: Mapping[str, Any]) -> None:
 def differing(folder: Path, parameters: Mapping[str, Any]) -> dict[str, tuple]:
     """Compare a run folder with parameters: name -> (there, wanted) where they differ.
 
-    A folder without params.yaml differs in nothing.
+    A folder without params.yaml differs in nothing; for parameters that came after its
+    run, what that run had counts (LATER).
     """
     path = folder / "params.yaml"
     if not path.is_file():
         return {}
     there, wanted = yaml.safe_load(path.read_text("utf-8")), recorded(parameters)
+    there = {name: LATER[name] for name in LATER if name in wanted} | there
     return {
         name: (there.get(name), wanted.get(name))
         for name in sorted(there.keys() | wanted.keys())

@@ -9,7 +9,7 @@ from reidlib.params import SCHEMA_MARK
 from reidlib.schema import ParameterError, parse_schema
 
 CHECK = "parameters = check_parameters(In, globals())"
-LINES, SCHEMA_LINES, WIDTH = 15, 48, 88
+LINES, SCHEMA_LINES, WIDTH = 15, 50, 88
 CELLS, CODE_IN_A_ROW, PROSE_PER_CODE = 45, 3, 0.7
 DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
 LOOPS = ast.For | ast.While

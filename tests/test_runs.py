@@ -186,6 +186,17 @@ def test_folders_are_compared_by_parameters_not_by_place(tmp_path):
     assert runs.differing(tmp_path, {"epochs": 2})["seed"] == (3, None)
 
 
+def test_a_kept_run_goes_without_a_parameter_that_came_later(tmp_path):
+    assert runs.LATER == {"compile": False}
+    runs.write_parameters(tmp_path, PARAMETERS)
+    assert runs.differing(tmp_path, PARAMETERS | {"compile": False}) == {}
+    other = runs.differing(tmp_path, PARAMETERS | {"compile": True})
+    assert other == {"compile": (False, True)}
+    runs.write_parameters(tmp_path, PARAMETERS | {"compile": True})
+    other = runs.differing(tmp_path, PARAMETERS | {"compile": False})
+    assert other == {"compile": (True, False)}
+
+
 def test_runs_are_collected_one_row_per_scored_benchmark(tmp_path):
     assert runs.collect(tmp_path).query("paper == 'toy' and seed == 0").empty
     for seed, mean_ap in [(1, 0.6), (0, 0.4)]:
