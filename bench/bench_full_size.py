@@ -1,104 +1,194 @@
-"""One training step of each paper at its own size, on random weights: no data needed.
+"""Training steps of each paper at its own size, on random weights: no data needed.
 
-Prints whether loss and gradients are finite, images per second and peak memory, on the
-accelerator where there is one. With `bf16` the forward pass is in that precision.
+Prints loss and gradient norm, images and floating-point operations per second, their
+share of the card's bf16 peak, and peak memory, on the accelerator where there is one.
+The operations are those of products and convolutions, forward and backward, a multiply
+and its add as two; everything else does not count, but its time does.
 
-    python bench/bench_full_size.py [fp32|bf16] [paper ...]
+    python bench/bench_full_size.py [fp32|bf16] [paper ...] [--compile]
 """
 
 # ruff: noqa: T201
-import sys
+import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
+from torch.optim import SGD, Adam
+from torch.utils.flop_counter import FlopCounterMode
 
-from reidlib.backbones import load_resnet
+from reidlib.backbones import load_clip, load_resnet
+from reidlib.data import Batch
+from reidlib.extraction import images_of
 from reidlib.machine import environment, peak_memory
-from reidlib.models import fanet
+from reidlib.models import baseline, fanet, rganet
+from reidlib.optim import fuse, parameter_groups
 from reidlib.params import resolve
 from reidlib.runs import ROOT
 from reidlib.schema import notebook_schema
-from reidlib.step import in_float32
+from reidlib.step import Step
 
-STEPS = 3  # behind a first one that warms up; the fastest counts
+STEPS = 5  # behind one that warms up; the fastest counts
 IDENTITIES, CAMERAS = 751, 6  # Market-1501
+PEAKS = {  # bf16 operations per second without sparsity, from the makers' data sheets
+    "H200": 989e12,
+    "H100 PCIe": 756e12,
+    "H100 NVL": 835e12,
+    "H100": 989e12,
+    "A100": 312e12,
+    "L40S": 362e12,
+    "RTX 4090": 165e12,
+}
 
 
-class Labels(NamedTuple):
-    """What the objectives read of a batch."""
+class Work(NamedTuple):
+    """A paper's model, and what a step of its training needs."""
 
-    labels: Tensor
-    camids: Tensor
+    model: nn.Module
+    objective: Callable[..., dict[str, Tensor]]
+    weights: dict[str, float]
+    after_step: Callable[..., object] | None = None
 
 
-def parameters_of(paper: str) -> dict:
-    """The paper's own setting on Market-1501."""
+def parameters_of(paper: str, benchmark: str = "market1501", scale="full") -> dict:
+    """The paper's own setting on a benchmark."""
     schema = notebook_schema(ROOT / "notebooks" / f"{paper}.ipynb")
-    given = {"benchmark": "market1501", "data_root": "", "run_dir": "", "seed": 0}
-    setting = {"paper": paper, "benchmark": "market1501", "scale": "full"}
+    given = {"benchmark": benchmark, "data_root": "", "run_dir": "", "seed": 0}
+    setting = {"paper": paper, "benchmark": benchmark, "scale": scale}
     return resolve(schema, ROOT / "params", **setting, given=given)
 
 
-def build_fanet(settings: dict) -> tuple[nn.Module, Callable[..., dict], dict]:
-    """FA-Net with random weights, its objective and the weights of the terms."""
+def build_baseline(settings: dict) -> Work:
+    """The ResNet of Luo et al. with random weights."""
+    stages = load_resnet(settings["backbone"])
+    model = baseline.ResNetBaseline(stages, num_identities=IDENTITIES)
+    weights = {name: settings[f"{name}_weight"] for name in ("identity", "triplet")}
+    return Work(model, baseline.objective, weights)
+
+
+def build_fanet(settings: dict) -> Work:
+    """FA-Net with random weights."""
     model = fanet.FANet(
-        load_resnet("resnet50"),
+        load_resnet(settings["backbone"]),
         num_identities=IDENTITIES,
         num_cameras=CAMERAS,
         attention_maps=settings["attention_maps"],
         stripe_width=settings["stripe_width"],
     )
     terms = ("identity", "camera", "target_attention")
-    return model, fanet.objective, {name: settings[f"{name}_weight"] for name in terms}
+    return Work(model, fanet.objective, {t: settings[f"{t}_weight"] for t in terms})
 
 
-BUILDERS = {"fanet": build_fanet}
+def build_rganet(settings: dict) -> Work:
+    """RGANet with random weights, prototypes and memory."""
+    size = settings["image_height"], settings["image_width"]
+    backbone = "tiny" if settings["backbone"] == "tiny" else "random"
+    tower = load_clip(backbone, image_size=size, stride=settings["stride"]).image
+    prototypes = torch.randn(settings["num_regions"], tower.joint_width)
+    model = rganet.RGANet(tower, prototypes, num_identities=IDENTITIES)
+    model.memory.start(torch.randn(1, *prototypes.shape))
+    terms = ("identity", "triplet", "region_identity", "region_triplet")
+    return Work(model, rganet.objective, dict.fromkeys(terms, 1), model.memory.update)
 
 
-def measure(paper: str, precision: str, device: torch.device) -> str:
-    """Run a few steps of one paper's batch and say what they took."""
-    settings = parameters_of(paper)
-    torch.manual_seed(0)
-    model, objective, weights = BUILDERS[paper](settings)
-    model.to(device)
+BUILDERS = {"baseline": build_baseline, "fanet": build_fanet, "rganet": build_rganet}
+
+
+def step_of(work: Work, settings: dict, precision: str, device: torch.device) -> Step:
+    """One step of the paper's training, as training.fit makes it."""
+    decay, lr = settings["weight_decay"], settings["learning_rate"]
+    groups = parameter_groups(work.model.to(device), lr=lr, weight_decay=decay)
+    with_momentum = settings.get("optimizer_name") == "sgd"
+    kind = partial(SGD, momentum=settings["momentum"]) if with_momentum else Adam
+    optimizers = [kind(groups)]
+    fuse(optimizers, device)
+    return Step(
+        **work._asdict(),
+        optimizers=optimizers,
+        scaler=GradScaler(device.type, enabled=False),
+        inputs=images_of,
+        device=device,
+        precision=precision,
+        max_gradient_norm=None,
+    )
+
+
+def batch_of(settings: dict, device: torch.device) -> Batch:
+    """A batch of noise, of the paper's size."""
     people, each = settings["num_identities_per_batch"], settings["images_per_identity"]
     size = settings["image_height"], settings["image_width"]
     images = torch.randn(people * each, 3, *size, device=device)
     labels = torch.arange(people, device=device).repeat_interleave(each)
-    batch = Labels(labels, torch.arange(len(labels), device=device) % CAMERAS)
-    seconds = []
-    for _ in range(1 + STEPS if device.type == "cuda" else 1):
-        start = time.perf_counter()
-        model.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            output = model(images)
-        terms = objective(in_float32(output), batch)
-        loss = sum(weights[name] * terms[name] for name in weights)
-        loss.backward()
-        norms = [p.grad.norm() for p in model.parameters() if p.grad is not None]
-        finite = loss.isfinite() and torch.stack(norms).isfinite().all()
-        said = f"loss {loss.item():.3f}, finite: {bool(finite)}"
-        seconds.append(time.perf_counter() - start)
-    rate = len(images) / min(seconds)
-    kind = "accelerator" if device.type == "cuda" else "host"
-    shape = "x".join(map(str, images.shape))
-    peak = peak_memory()[kind]
-    return f"{paper:8} {shape} {precision}: {said}, {rate:.1f} images/s, {peak} MiB"
+    return Batch(images, labels, torch.arange(len(labels), device=device) % CAMERAS, ())
 
 
-def main(arguments: list[str]) -> None:
+def measure(
+    paper: str,
+    settings: dict,
+    *,
+    precision: str,
+    device: torch.device,
+    compiled: bool = False,
+) -> str:
+    """Run a few steps of one paper's batch and say what they took."""
+    torch.manual_seed(0)
+    work = BUILDERS[paper](settings)
+    step, batch = step_of(work, settings, precision, device), batch_of(settings, device)
+    work.model.train()
+    with FlopCounterMode(display=False) as counter:
+        first = step(batch, "the first step")
+    if on_gpu := device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    if compiled:
+        work.model.compile()
+    rounds = 1 + (STEPS if on_gpu else compiled)  # the first one warms up
+    seconds = min(_seconds(step, batch) for _ in range(rounds))
+    rate = counter.get_total_flops() / seconds
+    peak = peak_of(torch.cuda.get_device_name()) if on_gpu else None
+    share = f" ({rate / peak:.1%} of the card's bf16 peak)" if peak else ""
+    shape = "x".join(map(str, batch.images.shape))
+    return (
+        f"{paper} {shape} {precision}{' compiled' * compiled}: "
+        f"loss {first['loss']:.3f}, gradient norm {first['gradient_norm']:.3g}, "
+        f"{len(batch.images) / seconds:.1f} images/s, {rate / 1e12:.3g} TFLOP/s{share},"
+        f" {peak_memory()['accelerator' if on_gpu else 'host']} MiB"
+    )
+
+
+def _seconds(step: Step, batch: Batch) -> float:
+    start = time.perf_counter()
+    step(batch, "a measured step")
+    if step.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def peak_of(card: str) -> float | None:
+    """The card's bf16 peak in operations per second, where PEAKS has it."""
+    return next((peak for name, peak in PEAKS.items() if name in card), None)
+
+
+def main() -> None:
     """Measure the papers asked for, all by default."""
-    precision, *papers = arguments or ["fp32"]
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "precision", nargs="?", default="fp32", choices=("fp32", "bf16")
+    )
+    parser.add_argument("papers", nargs="*", default=list(BUILDERS), metavar="paper")
+    parser.add_argument("--compile", action="store_true", help="by torch.compile")
+    args = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     hardware = environment()["hardware"]
     name = hardware["processor"] if device.type == "cpu" else hardware["accelerator"]
     print(f"{name}, {hardware['threads']} threads, torch {torch.__version__}")
-    for paper in papers or BUILDERS:
-        print(measure(paper, precision, device))
+    options = {"precision": args.precision, "device": device, "compiled": args.compile}
+    for paper in args.papers:
+        print(measure(paper, parameters_of(paper), **options))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main()
