@@ -65,16 +65,17 @@ def test_openais_weights_give_the_features_of_a_plain_forward_pass(
 
 
 @pytest.mark.full_size
-@pytest.mark.parametrize("stride", [16, 12])
-def test_full_size(tmp_path, stride):
+def test_full_size(tmp_path):
+    path = tmp_path / "ViT-B-16.pt"
     state = openai_state(get_model_config("ViT-B-16-quickgelu"))
-    write_torchscript(state, tmp_path / "ViT-B-16.pt")
-    clip = load_clip(tmp_path / "ViT-B-16.pt", image_size=(256, 128), stride=stride)
-    images = torch.randn(2, 3, 256, 128)
-    with torch.no_grad():
-        found = clip.eval().image(images).joint
-    expected = image_tokens(state, images, stride=stride, heads=12)
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    write_torchscript(state, path)
+    images = torch.randn(1, 3, 256, 128)
+    for stride in (16, 12):
+        clip = load_clip(path, image_size=(256, 128), stride=stride)
+        with torch.no_grad():
+            found = clip.eval().image(images).joint
+        expected = image_tokens(state, images, stride=stride, heads=12)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_an_archive_gives_the_bits_that_were_written(tmp_path):
