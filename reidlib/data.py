@@ -89,10 +89,23 @@ def read_mask(image_path: Path) -> Tensor:
     Integers, for drawn pedestrians the labels of Part. Raises FileNotFoundError for an
     image without a mask.
     """
-    split = image_path.parent
-    path = split.parent / "masks" / split.name / f"{image_path.stem}.png"
+    return read_labels(mask_path(image_path))
+
+
+def read_labels(path: Path) -> Tensor:
+    """A mask (H, W) by its own path, as integers."""
     with Image.open(path) as mask:
         return torch.from_numpy(np.array(mask)).long()
+
+
+def mask_path(image_path: Path) -> Path:
+    """Where the part mask of an image lies.
+
+    >>> mask_path(Path("plaza/query/0001_c1s1_000000_00.jpg")).as_posix()
+    'plaza/masks/query/0001_c1s1_000000_00.png'
+    """
+    split = image_path.parent
+    return split.parent / "masks" / split.name / f"{image_path.stem}.png"
 
 
 class ImageDataset(Dataset):

@@ -1,9 +1,10 @@
 """Any benchmark's folders with drawn pedestrians under file names like the real ones.
 
 The structure is true (splits, names, lists, cameras and, where asked for, counts), the
-people are drawn: `about.json` at the root says so, and readers see it. Small sets draw
-every image. Full-size sets draw one per person, view and split, and link it under all
-names of these: to change such a file, delete it first.
+people are drawn: `about.json` at the root says so, and readers see it. Part masks and
+captions come with them, so that every paper can be run. Small sets draw every image.
+Full-size sets draw one per person, view and split, and link it under all names of
+these: to change such a file, delete it first.
 """
 
 import json
@@ -16,6 +17,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from reidlib.data import mask_path
 from reidlib.pedestrians import Shot, draw
 from reidlib.pedestrians.scenes import WORLDS
 from reidlib.readers.files import DataError, shown
@@ -113,18 +115,20 @@ def _write(name: str, root: Path, tally: Tally, full_size: bool) -> None:
     validation = _validation(name, full_size)
     counted = name.endswith("_trainval")
     items = items_of(tally, 0 if counted else validation)
-    drawn: dict[tuple[Shot, str], Path] = {}
+    drawn: dict[tuple[Shot, str], tuple[Path, dict[str, str]]] = {}
+    captions = []
     title = f"drawing in the layout of {TITLES[name]}"
     for item in tqdm(items, desc=title, unit="image", leave=False):
-        path = root / place_of(name, item)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        place = place_of(name, item)
+        path = root / place
         shot = shot_of(name, item, tally, full_size)
-        known = drawn.setdefault((shot, path.suffix), path)
-        if known is not path:
-            _link(known, path)
-            continue
-        options = {"quality": JPEG_QUALITY} if path.suffix == ".jpg" else {}
-        draw(shot).image.save(path, **options)
+        key = shot, path.suffix
+        if key in drawn:
+            _link(drawn[key][0], path)
+        else:
+            drawn[key] = path, _draw(shot, path)
+        captions.append(json.dumps({"image": place} | drawn[key][1]))
+    (root / "captions.jsonl").write_text("\n".join(captions) + "\n")
     for file, lines in lists_of(name, items, validation).items():
         (root / file).write_text("".join(f"{line}\n" for line in lines))
     about = {
@@ -147,11 +151,25 @@ def _readable_as(name: str) -> list[str]:
     return [plain, f"{plain}_trainval"]
 
 
+def _draw(shot: Shot, path: Path) -> dict[str, str]:
+    """Write an image and its part mask; return its captions."""
+    drawing = draw(shot)
+    for place in (path, mask_path(path)):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    options = {"quality": JPEG_QUALITY} if path.suffix == ".jpg" else {}
+    drawing.image.save(path, **options)
+    drawing.mask.save(mask_path(path), compress_level=1)
+    return {"person": drawing.person, "background": drawing.background}
+
+
 def _link(source: Path, path: Path) -> None:
-    try:
-        os.link(source, path)
-    except OSError:  # no links on this file system, or too many of one file
-        shutil.copyfile(source, path)
+    """Give an image and its mask a second name."""
+    for old, new in ((source, path), (mask_path(source), mask_path(path))):
+        new.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(old, new)
+        except OSError:  # no links on this file system, or too many of one file
+            shutil.copyfile(old, new)
 
 
 def _validation(name: str, full_size: bool) -> int:

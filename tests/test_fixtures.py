@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from reidlib import fixtures, readers
+from reidlib.data import mask_path, read_captions, read_mask
 from reidlib.fixtures import write_fixture
 from reidlib.pedestrians import RECIPES
 from reidlib.readers import PUBLISHED, DataError, check, load_benchmark
@@ -23,7 +24,9 @@ def quick(monkeypatch):
 
     def draw(shot):
         picture = Image.new("RGB", (16, 32), colors[shot.split])
-        return SimpleNamespace(image=picture)
+        mask = Image.new("L", (16, 32), 1)
+        words = {"person": f"Number {shot.pid}.", "background": "A plaza."}
+        return SimpleNamespace(image=picture, mask=mask, **words)
 
     monkeypatch.setattr(fixtures, "draw", draw)
     monkeypatch.setattr(fixtures, "TRAIN_PEOPLE", 4)
@@ -52,6 +55,16 @@ def test_every_query_has_a_match_from_another_camera(quick, tmp_path, name):
     table = check(name, tmp_path).table
     alone = table[table["what"] == "images without a match"]["found"]
     assert alone.tolist() == ["0"]
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_every_image_has_a_mask_and_captions(quick, tmp_path, name):
+    write_fixture(name, tmp_path)
+    found = load_benchmark(name, tmp_path)
+    captions = read_captions(tmp_path)
+    for sample in (sample for split in found[1:] for sample in split):
+        assert read_mask(sample.path).unique().tolist() == [1]
+        assert captions[sample.path].person.startswith("Number")
 
 
 def test_both_training_lists_of_msmt17_read_one_folder(quick, tmp_path):
@@ -98,7 +111,9 @@ def test_queries_of_occluded_duke_in_the_gallery_are_one_picture(quick, tmp_path
     names = [{path.name for path in folder.iterdir()} for folder in (query, gallery)]
     shared = names[0] & names[1]
     assert len(shared) == tally.shared == len(names[0]) - fixtures.FEW
-    assert all((query / name).samefile(gallery / name) for name in shared)
+    for name in shared:
+        assert (query / name).samefile(gallery / name)
+        assert mask_path(query / name).samefile(mask_path(gallery / name))
 
 
 def test_without_links_pictures_are_copied(quick, tmp_path, monkeypatch):

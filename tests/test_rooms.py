@@ -32,7 +32,7 @@ ROOMS: dict[str, set[str]] = {
     "image_cache": {"transforms"},
     "data": {"image_cache", "transforms"},
     "readers": {"data", "pedestrians", "schema"},
-    "fixtures": {"pedestrians", "readers"},
+    "fixtures": {"data", "pedestrians", "readers"},
     # training knows no paper
     "optim": set(),
     "step": {"data"},
