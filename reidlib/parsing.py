@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from reidlib.data import Sample, read_mask
+from reidlib.data import Sample, mask_path, read_mask
 from reidlib.pedestrians import Part
 
 Parser = Callable[[Image.Image], Sequence[Mapping[str, Any]]]
@@ -84,20 +85,42 @@ def parse(path: Path, parser: Parser) -> Tensor:
     return torch.from_numpy(np.array(_parsed(path, parser))).long()
 
 
+def stacked(labels: Sequence[Tensor]) -> Tensor:
+    """Stack maps of labels (H, W), which in photographs are of many sizes: (n, H, W).
+
+    All get the size of the first; a cell takes the label of the nearest one.
+    """
+    size = labels[0].shape
+    maps = [F.interpolate(one[None, None].float(), size) for one in labels]
+    return torch.cat(maps)[:, 0].long()
+
+
 def _parsed(path: Path, parser: Parser) -> Image.Image:
     with Image.open(path) as picture:
         return part_mask(parser(picture), picture.size)
 
 
-def write_masks(samples: Sequence[Sample], parser: Parser, root: Path) -> int:
-    """Write <root>/masks/<split>/<name>.png for every image that has none yet.
+def place_of(image_path: Path, root: Path | str = "") -> Path:
+    """Where the mask of an image is written: beside the images, or below `root`.
+
+    >>> place_of(Path("plaza/query/0001_c1s1_000000_00.jpg"), "parsed").as_posix()
+    'parsed/masks/query/0001_c1s1_000000_00.png'
+    """
+    beside = mask_path(image_path)
+    return Path(root) / Path(*beside.parts[-3:]) if root else beside
+
+
+def write_masks(
+    samples: Sequence[Sample], parser: Parser, root: Path | str = ""
+) -> int:
+    """Write the mask of every image that has none yet, to `place_of(path, root)`.
 
     Returns how many were written. A run that was interrupted goes on; no mask is ever
     half written.
     """
     written = 0
     for sample in tqdm(samples, desc="parsing", unit="image", leave=False):
-        path = root / "masks" / sample.path.parent.name / f"{sample.path.stem}.png"
+        path = place_of(sample.path, root)
         if path.is_file():
             continue
         mask = _parsed(sample.path, parser)

@@ -4,11 +4,12 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from small_drawn import drawn
 
 from reidlib import parsing
-from reidlib.data import read_mask
+from reidlib.data import mask_path, read_mask
 from reidlib.pedestrians import Part
 
 
@@ -81,6 +82,29 @@ def test_masks_that_are_there_are_not_made_again(tmp_path):
         parsing.write_masks(samples, parser, tmp_path / "out")
     assert parsing.write_masks(samples, parsing.stand_in, tmp_path / "out") == 1
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_masks_go_beside_images_of_every_folder(tmp_path):
+    sample = drawn(tmp_path / "train" / "whole")
+    other = drawn(tmp_path / "train" / "occluded")
+    true = {s.path: mask_path(s.path) for s in (sample, other)}
+    for path in true.values():
+        path.unlink()
+
+    def parser(picture):
+        return [segment("pants", slice(0, 8))]
+
+    assert parsing.write_masks([sample, other], parser) == 2
+    for path in true:
+        assert read_mask(path).unique().tolist() == [Part.LOWER_BODY]
+
+
+def test_labels_of_pictures_of_many_sizes_are_stacked_at_the_first_ones():
+    halves = torch.tensor([[1, 1], [4, 4]])
+    large = halves.repeat_interleave(6, 0).repeat_interleave(5, 1)  # (12, 10)
+    found = parsing.stacked([halves, large, large[:, :3]])
+    assert found.dtype == torch.int64
+    assert found.tolist() == [halves.tolist()] * 3
 
 
 def test_without_transformers_one_is_told_what_else_there_is(monkeypatch):
