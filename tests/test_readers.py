@@ -135,7 +135,7 @@ def test_partial_sets_by_their_lists(tmp_path, name):
         read_below(name, tmp_path)
 
 
-@pytest.mark.parametrize("name", sorted(readers.TRAINED_ON))
+@pytest.mark.parametrize("name", [*sorted(readers.TRAINED_ON), "p_dukemtmcreid"])
 def test_the_camera_rule_ignores_nothing_in_a_set_of_two_cameras(tmp_path, name):
     """A second number in a name is no camera: its own gallery image would go."""
     found = read_below(name, write_set(name, tmp_path)).benchmark
