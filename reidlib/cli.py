@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from reidlib import cli_data, execute, params, runs, sweeps
+from reidlib import cli_data, execute, params, records, runs, sweeps
 from reidlib.plans import Plan, make_plan, refuse_other_parameters
 from reidlib.schema import ParameterError
 
@@ -133,7 +133,9 @@ def run_papers(args: argparse.Namespace, root: Path) -> int:
         refuse_other_parameters(plan)
     done = [plan for plan in plans if _carry_out(plan, args)]
     if done:
-        rows = [row for p in done for row in runs.rows_of(runs.read_metrics(p.folder))]
+        rows = [
+            row for p in done for row in records.rows_of(runs.read_metrics(p.folder))
+        ]
         print(f"\n{_table(pd.DataFrame(rows))}\n")
     for plan in done:
         files = [execute.NOTEBOOK] + ([execute.PAGE] if args.html else [])
@@ -214,12 +216,12 @@ def _short(path: Path) -> str:
 
 
 def _table(rows: pd.DataFrame) -> str:
-    return runs.score_table(rows).to_string(index=False)
+    return records.score_table(rows).to_string(index=False)
 
 
 def show_results(args: argparse.Namespace, root: Path) -> int:
     """Print every finished run under --outputs."""
-    rows = runs.collect(args.outputs)
+    rows = records.collect(args.outputs)
     if rows.empty:
         raise runs.RunError(f"no finished run in {_short(args.outputs)}: try reid run")
     print(_table(rows))

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 RANKS = (1, 3, 5, 10, 20)
 SCORES = ["mAP", *(f"rank{k}" for k in RANKS), "num_valid", "num_skipped"]
-COLUMNS = ["paper", "variant", "seed", "benchmark", "drawn", "tested_on", *SCORES]
-COLUMNS += ["seconds", "commit", "folder"]
 PLACES = ("data_root", "image_cache", "outputs", "run_dir")  # of a machine: no record
 LATER = {"compile": False}  # what came after runs that are kept, as they had it
 LONGEST_NAME = 120
@@ -225,41 +223,9 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     path = folder / "metrics.json"
     try:
         return json.loads(path.read_text("utf-8"))
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # no JSON, or no text
         remedy = "run it again with --fresh"
         raise RunError(f"{path}: no valid JSON ({error}); {remedy}") from None
-
-
-def collect(outputs: Path) -> pd.DataFrame:
-    """Gather every finished run under `outputs`, one row per run and scored benchmark.
-
-    Scores are shares in [0, 1]; `folder` is relative to `outputs`.
-    """
-    rows = []
-    for path in sorted(outputs.glob("*/*/*/metrics.json")):
-        folder = path.parent.relative_to(outputs).as_posix()
-        rows += rows_of(read_metrics(path.parent), folder)
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def rows_of(record: Mapping[str, Any], folder: str = "") -> list[dict[str, Any]]:
-    """Flatten the record of a run: one row per scored benchmark."""
-    run = {**record, "folder": folder}
-    return [
-        {name: ({**run, "tested_on": there} | scores)[name] for name in COLUMNS}
-        for there, scores in record["scores"].items()
-    ]
-
-
-def score_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Make rows of `collect` or `rows_of` readable: percent, and which pictures."""
-    table = rows[["paper", "variant", "seed"]].copy()
-    table["trained on"] = rows["benchmark"]
-    table["tested on"] = rows["tested_on"]
-    table["pictures"] = rows["drawn"].map(PICTURES)
-    for name in ("mAP", "rank1", "rank5", "rank10"):
-        table[name.replace("rank", "rank-")] = (100 * rows[name]).round(1)
-    return table
 
 
 def percent_table(

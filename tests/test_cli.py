@@ -34,7 +34,9 @@ def executed(monkeypatch):
         score = dict.fromkeys(runs.SCORES, 0.5)
         record = {"paper": notebook.stem, "seed": parameters["seed"], "commit": ""}
         record |= {"benchmark": parameters["benchmark"], "drawn": True, "seconds": 1.0}
-        record |= {"variant": folder.name, "scores": {"plaza": score}}
+        variant = folder.name.rpartition("-s")[0]
+        score |= {"num_valid": 1, "num_skipped": 0}
+        record |= {"variant": variant, "scores": {"plaza": score}}
         (folder / "metrics.json").write_text(json.dumps(record))
 
     monkeypatch.setattr(execute, "_papermill", stand_in)
@@ -253,7 +255,7 @@ def test_results_are_printed(reid, executed):
     reid("run", "toy", "--on", "plaza", "--seed", 4)
     code, out, _ = reid("results")
     assert code == 0
-    assert re.search(r"toy +full-s4 +4 .*drawn pedestrians +50\.0", out)
+    assert re.search(r"toy +full +4 .*drawn pedestrians +50\.0", out)
 
 
 def test_ctrl_c_is_no_traceback(reid, monkeypatch):

@@ -54,13 +54,15 @@ ROOMS: dict[str, set[str]] = {
     "plans": {"params", "readers", "runs", "schema"},
     "sweeps": {"execute", "params", "plans", "runs", "schema"},
     "cli_data": {"fixtures", "readers", "schema"},
-    "cli": {"cli_data", "execute", "params", "plans", "runs", "schema", "sweeps"},
+    "cli": {"cli_data", "execute", "params", "plans", "records", "runs", "schema"}
+    | {"sweeps"},
     # tables and figures, for notebooks
     "published": set(),
     "comparison": set(),
     "cost": {"extraction", "metrics"},
     "claims": {"ablations", "comparison"},
     "ablations": {"comparison", "params", "plans", "published", "runs"},
+    "records": {"runs"},
     "foreground": {"data", "extraction", "kept", "masks", "pedestrians", "transforms"},
     "looking": {"data", "extraction", "kept", "parts", "pedestrians", "transforms"},
     "parsing": {"data", "pedestrians"},

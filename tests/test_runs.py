@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reidlib import runs
+from reidlib import records, runs
 from reidlib.metrics import Scores
 
 PARAMETERS = {
@@ -197,32 +197,13 @@ def test_a_kept_run_goes_without_a_parameter_that_came_later(tmp_path):
     assert other == {"compile": (True, False)}
 
 
-def test_runs_are_collected_one_row_per_scored_benchmark(tmp_path):
-    assert runs.collect(tmp_path).query("paper == 'toy' and seed == 0").empty
-    for seed, mean_ap in [(1, 0.6), (0, 0.4)]:
-        save(tmp_path / f"plaza/toy/full-s{seed}", mean_ap, PARAMETERS | {"seed": seed})
-    (tmp_path / "plaza/toy/broken-s0").mkdir()
-    rows = runs.collect(tmp_path)
-    assert rows[["seed", "tested_on", "mAP"]].values.tolist() == [
-        [0, "plaza", 0.4],
-        [0, "station", 0.25],
-        [1, "plaza", 0.6],
-        [1, "station", 0.25],
-    ]
-    assert rows["folder"].tolist()[0] == "plaza/toy/full-s0"
-    table = runs.score_table(rows)
-    assert table.loc[0, ["mAP", "rank-1"]].tolist() == [40.0, 40.0]
-    assert (table["pictures"] == "drawn pedestrians").all()
-    real = runs.score_table(rows.assign(drawn=False))
-    assert (real["pictures"] == "photographs").all()
-
-
-def test_a_broken_record_is_named(tmp_path):
-    folder = tmp_path / "plaza/toy/full-s0"
-    folder.mkdir(parents=True)
-    (folder / "metrics.json").write_text('{"paper": ')
-    with pytest.raises(runs.RunError, match=r"full-s0/metrics\.json.*--fresh"):
-        runs.collect(tmp_path)
+def test_what_is_saved_is_a_record_of_its_run(tmp_path):
+    folder = tmp_path / "plaza/toy/full-s3"
+    save(folder)
+    assert records.read_record(folder) == runs.read_metrics(folder)
+    save(folder.with_name("full-s4"))
+    with pytest.raises(runs.RunError, match="record of plaza/toy/full-s3, not of"):
+        records.read_record(folder.with_name("full-s4"))
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
