@@ -1,10 +1,76 @@
 """The papers' own numbers, as printed. They share no column with ours."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 PUBLISHED = Path(__file__).parent / "assets" / "paper_results.csv"
+
+
+class Headline(NamedTuple):
+    """Where a paper prints its whole method and its baseline.
+
+    rows         by our variant: tables, and the row in each, as printed
+    trained_on   of data sets that the paper tests only, where it is not the usual one
+    """
+
+    paper: str
+    rows: dict[str, dict[str, str]]
+    trained_on: dict[str, str] = {}
+
+
+HEADLINES = {  # by notebook, in the order of the README
+    "fanet": Headline(
+        "FA-Net",
+        {
+            "full": {"Table I": "FA-Net (B/L+TEM+BG+IA+TAL+HPP)"},
+            "baseline": {"Table I": "Baseline"},
+        },
+    ),
+    "rganet": Headline(
+        "RGANet",
+        {
+            "full": {
+                f"Table {number}": "RGANet" for number in ("I", "II", "III", "IV")
+            },
+            "baseline": {"Table V": "0: Baseline"},
+        },
+    ),
+    "flannet": Headline(
+        "FLaN-Net",
+        {
+            "full": {f"Table {number}": "FLaN-Net" for number in (1, 2, 3)},
+            "none": {"Table 5": "1: none"},
+        },
+    ),
+    "fba": Headline(
+        "FBA",
+        {
+            "full": {"Table 1": "ViT: FBA"},
+            "baseline": {"Table 1": "ViT: Baseline"},  # FBA-14: Table 3 has another
+        },
+        trained_on={"Occluded-REID": "CUHK03-NP(labeled)"},  # "Occluded ReID"
+    ),
+}
+
+
+def headline(paper: str) -> pd.DataFrame:
+    """A paper's whole method and its baseline: rows (variant, data set), mAP and R1.
+
+    paper   as its notebook is called; one without an entry in HEADLINES has no rows
+    Percent as printed, nan where nothing is.
+    """
+    found = {}
+    if paper in HEADLINES:
+        name, rows, _ = HEADLINES[paper]
+        for variant, tables in rows.items():
+            for table, row in tables.items():
+                by_set = published(name, table).loc[row].unstack(sort=False)
+                for dataset, values in by_set.dropna(how="all").iterrows():
+                    found[variant, dataset] = values.reindex(["mAP", "R1"])
+    index = pd.MultiIndex.from_tuples(found, names=["variant", "dataset"])
+    return pd.DataFrame(list(found.values()), index=index, columns=["mAP", "R1"])
 
 
 def published(paper: str, table: str, *, own: bool = True) -> pd.DataFrame:
