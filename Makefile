@@ -30,8 +30,8 @@ format: .venv/ready  ## what `check` wants of code and notebooks, done
 	$(BIN)/ruff format .
 	$(STRIP) $(NOTEBOOKS)
 
-results: .venv/ready  ## the table of all finished runs
-	$(BIN)/reid results
+results: .venv/ready  ## the README's table and outputs/index.html, from the runs in git
+	$(BIN)/reid results --write
 
 bench: .venv/ready  ## speed and memory, printed
 	$(BIN)/python bench/bench_pedestrians.py

@@ -3,7 +3,7 @@
     reid run fanet --on plaza --seed 1 -p epochs 5
     reid sweep params/ablations/fanet_components.yaml --on plaza --seeds 0 1 2
     reid data check market1501 FOLDER        reid data tree market1501
-    reid results
+    reid results [--write]
 
 Exit codes: 0 done, 1 a run failed or data is faulty, 2 the command asks for something
 that is not there. Nothing is trained before everything asked for has been checked.
@@ -57,6 +57,10 @@ def _parser(root: Path) -> argparse.ArgumentParser:
     _describe_sweep(sweep, root)
     results = commands.add_parser("results", help="the table of all finished runs")
     results.set_defaults(command=show_results)
+    text = (
+        "write the README's table and outputs/index.html, from the runs that git tracks"
+    )
+    results.add_argument("--write", action="store_true", help=text)
     for command in (run, sweep, results):
         _add_folder(command, "--outputs", root / "outputs", "of the runs")
     cli_data.describe(
@@ -220,12 +224,23 @@ def _table(rows: pd.DataFrame) -> str:
 
 
 def show_results(args: argparse.Namespace, root: Path) -> int:
-    """Print every finished run under --outputs."""
+    """Print every finished run under --outputs; write what shows them if asked to."""
     rows = records.collect(args.outputs)
     if rows.empty:
         raise runs.RunError(f"no finished run in {_short(args.outputs)}: try reid run")
     print(_table(rows))
+    if args.write:
+        _write_results(args.outputs, root)
     return 0
+
+
+def _write_results(outputs: Path, root: Path) -> None:
+    from reidlib import results  # late: it brings torch
+
+    written = results.rebuild(root, outputs)
+    print(f"\nwritten: {', '.join(map(_short, written))}")
+    if left := results.left_out(outputs):
+        print(f"{len(left)} runs are left out until git tracks them: {', '.join(left)}")
 
 
 if __name__ == "__main__":

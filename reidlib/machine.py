@@ -21,8 +21,8 @@ def environment() -> dict[str, Any]:
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {
         "versions": {"python": platform.python_version(), **versions},
-        "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain", "--", *CODE)),
+        "commit": _git(ROOT, "rev-parse", "HEAD"),
+        "dirty": bool(_git(ROOT, "status", "--porcelain", "--", *CODE)),
         "hardware": {
             "system": f"{platform.system()} {platform.machine()}",
             "processor": _processor(),
@@ -33,9 +33,20 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _git(*arguments: str) -> str:
+def tracked(folder: Path, *options: str) -> set[Path] | None:
+    """Return the files below a folder that git tracks; None where there is no git.
+
+    options   of `git ls-files`, for other files than those
+    """
+    if _git(folder, "rev-parse", "--is-inside-work-tree") != "true":
+        return None
+    names = _git(folder, "ls-files", "-z", *options).split("\0")
+    return {folder / name for name in names if name and (folder / name).is_file()}
+
+
+def _git(folder: Path, *arguments: str) -> str:
     try:
-        command = ["git", "-C", str(ROOT), *arguments]
+        command = ["git", "-C", str(folder), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):  # no git, or no commit yet
         return ""

@@ -7,7 +7,7 @@ import shutil
 import pytest
 from conftest import notebook
 
-from reidlib import cli, execute, runs
+from reidlib import cli, execute, results, runs
 
 
 @pytest.fixture
@@ -256,6 +256,27 @@ def test_results_are_printed(reid, executed):
     code, out, _ = reid("results")
     assert code == 0
     assert re.search(r"toy +full +4 .*drawn pedestrians +50\.0", out)
+
+
+def test_results_are_written(reid, executed, toy_root):
+    reid("run", "toy", "--on", "plaza")
+    code, _, err = reid("results", "--write")
+    assert code == 2 and "README.md: a line `<!-- results" in err
+    readme = toy_root / "README.md"
+    readme.write_text(f"# House\n{results.START}\n{results.END}\n")
+    code, out, _ = reid("results", "--write")
+    assert code == 0
+    assert (
+        "README.md, " in out and "outputs/index.html" in out and "left out" not in out
+    )
+    assert "| `toy` | `plaza` | | 50.0 / 50.0 | | `reid run toy" in readme.read_text()
+    assert (
+        "plaza/toy/full-s0/run.ipynb" in (toy_root / "outputs/index.html").read_text()
+    )
+    record = toy_root / "outputs/plaza/toy/full-s0/metrics.json"
+    record.write_text(record.read_text().replace('"toy"', '"fba"'))
+    code, _, err = reid("results", "--write")
+    assert code == 2 and "full-s0/metrics.json: it is the record of plaza/fba/" in err
 
 
 def test_ctrl_c_is_no_traceback(reid, monkeypatch):

@@ -54,8 +54,8 @@ ROOMS: dict[str, set[str]] = {
     "plans": {"params", "readers", "runs", "schema"},
     "sweeps": {"execute", "params", "plans", "runs", "schema"},
     "cli_data": {"fixtures", "readers", "schema"},
-    "cli": {"cli_data", "execute", "params", "plans", "records", "runs", "schema"}
-    | {"sweeps"},
+    "cli": {"cli_data", "execute", "params", "plans", "records", "results", "runs"}
+    | {"schema", "sweeps"},
     # tables and figures, for notebooks
     "published": set(),
     "comparison": set(),
@@ -63,6 +63,9 @@ ROOMS: dict[str, set[str]] = {
     "claims": {"ablations", "comparison"},
     "ablations": {"comparison", "params", "plans", "published", "runs"},
     "records": {"runs"},
+    "gallery": {"params", "published", "runs"},
+    "results": {"ablations", "comparison", "gallery", "machine", "params", "published"}
+    | {"readers", "records", "runs"},
     "foreground": {"data", "extraction", "kept", "masks", "pedestrians", "transforms"},
     "looking": {"data", "extraction", "kept", "parts", "pedestrians", "transforms"},
     "parsing": {"data", "pedestrians"},
