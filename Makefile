@@ -8,7 +8,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb notebooks/*/*.ipynb)
 test check: export OMP_NUM_THREADS := 1
 test check: export TQDM_DISABLE := 1
 
-.PHONY: demo test lab check format results bench
+.PHONY: demo test lab check format results gallery bench
 
 demo: .venv/ready  ## train FA-Net on drawn pedestrians; a notebook, a page and a table
 	$(BIN)/reid run fanet --on plaza --outputs outputs/demo --html
@@ -29,6 +29,9 @@ format: .venv/ready  ## what `check` wants of code and notebooks, done
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(STRIP) $(NOTEBOOKS)
+
+gallery: .venv/ready  ## executed notebooks in a browser, until Ctrl-C
+	$(BIN)/reid gallery
 
 results: .venv/ready  ## the README's table and outputs/index.html, from the runs in git
 	$(BIN)/reid results --write

@@ -3,7 +3,7 @@
     reid run fanet --on plaza --seed 1 -p epochs 5
     reid sweep params/ablations/fanet_components.yaml --on plaza --seeds 0 1 2
     reid data check market1501 FOLDER        reid data tree market1501
-    reid results [--write]
+    reid results [--write]                   reid gallery
 
 Exit codes: 0 done, 1 a run failed or data is faulty, 2 the command asks for something
 that is not there. Nothing is trained before everything asked for has been checked.
@@ -23,6 +23,7 @@ from reidlib.plans import Plan, make_plan, refuse_other_parameters
 from reidlib.schema import ParameterError
 
 INTERRUPTED = 130
+PORT = 8899  # not that of JupyterLab
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = runs.ROOT) -> int:
@@ -57,11 +58,13 @@ def _parser(root: Path) -> argparse.ArgumentParser:
     _describe_sweep(sweep, root)
     results = commands.add_parser("results", help="the table of all finished runs")
     results.set_defaults(command=show_results)
-    text = (
-        "write the README's table and outputs/index.html, from the runs that git tracks"
-    )
+    text = "renew the README's table and outputs/index.html from the runs in git"
     results.add_argument("--write", action="store_true", help=text)
-    for command in (run, sweep, results):
+    gallery = commands.add_parser("gallery", help="executed notebooks in a browser")
+    gallery.set_defaults(command=show_gallery)
+    text = "of this machine where they are shown (default: %(default)s)"
+    gallery.add_argument("--port", type=int, default=PORT, help=text)
+    for command in (run, sweep, results, gallery):
         _add_folder(command, "--outputs", root / "outputs", "of the runs")
     cli_data.describe(
         commands.add_parser("data", help="look at the folder of a benchmark")
@@ -231,6 +234,14 @@ def show_results(args: argparse.Namespace, root: Path) -> int:
     print(_table(rows))
     if args.write:
         _write_results(args.outputs, root)
+    return 0
+
+
+def show_gallery(args: argparse.Namespace, root: Path) -> int:
+    """Show the executed notebooks under --outputs until Ctrl-C."""
+    from reidlib import showing  # late: it brings nbconvert
+
+    showing.show(args.outputs, args.port)
     return 0
 
 

@@ -127,11 +127,15 @@ def _tidy(path: Path) -> None:
 
 def write_page(folder: Path) -> Path:
     """Write run.html, the executed notebook as one page; return its path."""
+    write_text(folder / PAGE, as_page(folder / NOTEBOOK))
+    return folder / PAGE
+
+
+def as_page(notebook: Path) -> str:
+    """A notebook as HTML, as it was executed."""
     from nbconvert import HTMLExporter
 
-    body, _ = HTMLExporter().from_filename(str(folder / NOTEBOOK))
-    write_text(folder / PAGE, body)
-    return folder / PAGE
+    return HTMLExporter().from_filename(str(notebook))[0]
 
 
 def main() -> None:

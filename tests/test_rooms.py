@@ -55,7 +55,7 @@ ROOMS: dict[str, set[str]] = {
     "sweeps": {"execute", "params", "plans", "runs", "schema"},
     "cli_data": {"fixtures", "readers", "schema"},
     "cli": {"cli_data", "execute", "params", "plans", "records", "results", "runs"}
-    | {"schema", "sweeps"},
+    | {"schema", "showing", "sweeps"},
     # tables and figures, for notebooks
     "published": set(),
     "comparison": set(),
@@ -64,6 +64,7 @@ ROOMS: dict[str, set[str]] = {
     "ablations": {"comparison", "params", "plans", "published", "runs"},
     "records": {"runs"},
     "gallery": {"params", "published", "runs"},
+    "showing": {"execute", "runs"},
     "results": {"ablations", "comparison", "gallery", "machine", "params", "published"}
     | {"readers", "records", "runs"},
     "foreground": {"data", "extraction", "kept", "masks", "pedestrians", "transforms"},
