@@ -9,8 +9,8 @@ from pydantic import BaseModel, ValidationError, field_validator
 
 from reidlib.runs import PICTURES, SCORES, RunError, read_metrics, run_folder
 
-COLUMNS = ["paper", "variant", "seed", "benchmark", "drawn", "tested_on", *SCORES]
-COLUMNS += ["seconds", "commit", "folder"]
+COLUMNS = ["paper", "variant", "seed", "benchmark", "trained_on_drawn", "tested_on"]
+COLUMNS += ["drawn", *SCORES, "seconds", "commit", "folder"]
 RECORDS = "*/*/*/metrics.json"  # below the folder of all runs
 
 
@@ -22,19 +22,21 @@ class Record(BaseModel, strict=True):
     drawn: bool
     variant: str
     seed: int
-    scores: dict[str, dict[str, float]]
+    scores: dict[str, dict[str, float | bool]]
     seconds: float
     commit: str
 
     @field_validator("scores")
     @classmethod
-    def are_whole(cls, scores: dict[str, dict[str, float]]) -> dict:
-        """Every score is there, and shares are shares."""
+    def are_whole(cls, scores: dict[str, dict[str, float | bool]]) -> dict:
+        """Every score is there, and shares are shares; `drawn` is there of late."""
         for name, values in scores.items():
             if missing := [score for score in SCORES if score not in values]:
                 raise ValueError(f"{name} has no {', '.join(missing)}")
+            if not isinstance(values.get("drawn", True), bool):
+                raise ValueError(f"drawn of {name} is {values['drawn']}, no boolean")
             for score in (score for score in SCORES if not score.startswith("num_")):
-                if not 0 <= values[score] <= 1:
+                if isinstance(values[score], bool) or not 0 <= values[score] <= 1:
                     raise ValueError(f"{score} of {name} is {values[score]}, no share")
         return scores
 
@@ -64,7 +66,8 @@ def collect(outputs: Path, among: Collection[Path] | None = None) -> pd.DataFram
     """Gather every finished run under `outputs`, one row per run and scored benchmark.
 
     among   the files to look at; all that are there if not given
-    Scores are shares in [0, 1]; `folder` is relative to `outputs`.
+    Scores are shares in [0, 1]; `drawn` says whether the pictures that were tested on
+    are, `trained_on_drawn` the same of training; `folder` is relative to `outputs`.
     """
     rows = []
     for path in sorted(outputs.glob(RECORDS)):
@@ -76,7 +79,7 @@ def collect(outputs: Path, among: Collection[Path] | None = None) -> pd.DataFram
 
 def rows_of(record: Mapping[str, Any], folder: str = "") -> list[dict[str, Any]]:
     """Flatten the record of a run: one row per scored benchmark."""
-    run = {**record, "folder": folder}
+    run = {**record, "trained_on_drawn": record["drawn"], "folder": folder}
     return [
         {name: ({**run, "tested_on": there} | scores)[name] for name in COLUMNS}
         for there, scores in record["scores"].items()

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from reidlib import gallery
-from reidlib.ablations import Setting
+from reidlib.ablations import NO_BREAK, Setting
 from reidlib.comparison import spread
 from reidlib.machine import tracked
 from reidlib.params import FULL, layer_files, owners, read_ablation, read_layer
@@ -46,7 +46,7 @@ def results_table(found: pd.DataFrame, root: Path = ROOT) -> pd.DataFrame:
     Settings other than those of the row's command are in no cell, nor are drawings in
     the layout of a real set.
     """
-    found, lines = _of_one_kind(found), []
+    found, lines = _as_named(found), []
     for paper in _papers(root):
         printed = _printed(paper)
         for row in _rows(paper, printed, found, root):
@@ -138,11 +138,11 @@ def left_out(outputs: Path) -> list[str]:
     return [folder.relative_to(outputs).as_posix() for folder in found]
 
 
-def _of_one_kind(found: pd.DataFrame) -> pd.DataFrame:
-    """Runs trained and tested on drawn benchmarks, or on the real sets themselves."""
+def _as_named(found: pd.DataFrame) -> pd.DataFrame:
+    """Scores on what a benchmark's name says: no drawings in a real set's layout."""
     whole = found[found["tested_on"].isin(BENCHMARKS)]  # not "plaza re-ranked"
-    kinds = [whole[name].map(is_drawn) for name in ("benchmark", "tested_on")]
-    return whole[(kinds[0] == whole["drawn"]) & (kinds[1] == whole["drawn"])]
+    trained, tested = (whole[name].map(is_drawn) for name in ("benchmark", "tested_on"))
+    return whole[(trained == whole["trained_on_drawn"]) & (tested == whole["drawn"])]
 
 
 def _papers(root: Path) -> list[str]:
@@ -193,7 +193,9 @@ def _rows(
 
 
 def _last(setting: Setting) -> tuple:
-    return is_drawn(setting.tested_on), setting
+    """Drawn pedestrians after photographs, further tests after the training's own."""
+    trained_on, tested_on = setting
+    return is_drawn(tested_on), trained_on, trained_on != tested_on, tested_on
 
 
 def _runs_of(row: Row, found: pd.DataFrame, root: Path) -> pd.DataFrame:
@@ -244,7 +246,9 @@ def _ours(runs: pd.DataFrame) -> str:
 
 def _mean(percent: pd.Series) -> str:
     mean = f"{percent.mean():.1f}"
-    return mean if len(percent) < 2 else f"{mean} ± {spread(percent):.1f}"
+    if len(percent) < 2:
+        return mean
+    return f"{mean} ± {spread(percent):.1f}".replace(" ", NO_BREAK)
 
 
 def _comparable(text: str) -> str:

@@ -20,17 +20,24 @@ def write_record(
     seed: int = 0,
     *,
     drawn: bool = True,
+    tested_drawn: bool | None = None,
     **mean_aps: float,
 ) -> Path:
     """Write metrics.json of a run; its rank-1 is halfway from mAP to 1.
 
-    mean_aps   by tested benchmark; 0.5 on its own if not given
+    drawn          whether the pictures of training are
+    tested_drawn   the same of those tested on, which older records do not say
+    mean_aps       by tested benchmark; 0.5 on its own if not given
     """
     names = {"benchmark": benchmark, "paper": paper, "variant": variant, "seed": seed}
     scores = {
         name: dict.fromkeys(SCORES, 1) | {"mAP": value, "rank1": (1 + value) / 2}
         for name, value in (mean_aps or {benchmark: 0.5}).items()
     }
+    if tested_drawn is not None:
+        scores = {
+            name: {**score, "drawn": tested_drawn} for name, score in scores.items()
+        }
     record = names | {"drawn": drawn, "scores": scores, "seconds": 1.0, "commit": ""}
     folder = run_folder(outputs, **names)
     folder.mkdir(parents=True, exist_ok=True)

@@ -30,6 +30,17 @@ def test_runs_are_collected_one_row_per_scored_benchmark(tmp_path):
     assert (real["pictures"] == "photographs").all()
 
 
+def test_pictures_tested_on_may_be_others_than_those_of_training(tmp_path):
+    write_record(tmp_path, drawn=True, tested_drawn=False, market1501=0.5)
+    write_record(tmp_path, drawn=True, seed=1, market1501=0.5)
+    rows = collect(tmp_path)
+    assert rows[["trained_on_drawn", "drawn"]].values.tolist() == [
+        [True, False],
+        [True, True],
+    ]
+    assert list(score_table(rows)["pictures"]) == ["photographs", "drawn pedestrians"]
+
+
 def test_only_the_files_asked_for_are_looked_at(tmp_path):
     first, second = (write_record(tmp_path, seed=seed) for seed in (0, 1))
     (second / "metrics.json").write_text("not this one")
@@ -47,6 +58,8 @@ def test_only_the_files_asked_for_are_looked_at(tmp_path):
         ('"seed": 0', '"seed": 0.5', "no record of a run: seed: .*integer"),
         ('"plaza": {', '"plaza": 0.5, "b": {', "scores.plaza: .*dictionary"),
         ('"rank3": 1, ', "", "scores: Value error, plaza has no rank3"),
+        ('"mAP": 0.5', '"mAP": true', "mAP of plaza is True, no share"),
+        ('"mAP": 0.5', '"drawn": 1, "mAP": 0.5', "drawn of plaza is 1.0, no boolean"),
         ('"mAP": 0.5', '"mAP": 50.0', "mAP of plaza is 50.0, no share"),
         ('"mAP": 0.5', '"mAP": NaN', "mAP of plaza is nan, no share"),
         ('"seed": 0', '"seed": 1', "the record of plaza/toy/full-s1, not of this run"),

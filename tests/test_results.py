@@ -1,4 +1,4 @@
-"""The README's table: which run is in which cell, what makes a row, and what is stale."""
+"""The README's table: which run is in which cell, what makes a row, what is stale."""
 
 import shlex
 import subprocess
@@ -8,13 +8,14 @@ import pytest
 from small_runs import image, write_notebook, write_record
 
 from reidlib import cli, plans, results, runs, sweeps
-from reidlib.ablations import Setting
+from reidlib.ablations import NO_BREAK, Setting
 from reidlib.published import HEADLINES
 from reidlib.readers import BENCHMARKS
 from reidlib.records import collect
 from reidlib.results import END, START, Row, markdown, results_table
 from reidlib.runs import ROOT, RunError
 
+PLUS_MINUS = f"{NO_BREAK}±{NO_BREAK}"
 README = f"# House\n\n{START}\n| old |\n{END}\n\nMore.\n"
 PARTS = """\
 variants:
@@ -77,7 +78,8 @@ def test_drawn_runs_have_a_column_and_rows_of_their_own(table, house):
     write_record(house / "outputs", paper="fanet", variant="baseline", seed=3)
     full, baseline = table()[6:]
     ranks = [(1 + value) / 2 for value in values]
-    words = [f"{100 * mean(v):.1f} ± {100 * stdev(v):.1f}" for v in (values, ranks)]
+    pairs = [(100 * mean(v), 100 * stdev(v)) for v in (values, ranks)]
+    words = [f"{m:.1f}{PLUS_MINUS}{s:.1f}" for m, s in pairs]
     assert full[:5] == ["FA-Net", "`plaza`", "", " / ".join(words), ""]
     sweep = "reid sweep fanet_parts --on plaza --variants full --seeds 0 1 2"
     assert full[5] == sweep, "of the ablation that has the baseline too"
@@ -90,7 +92,12 @@ def test_runs_on_photographs_stand_in_the_papers_row(table, house):
         folder = house / "outputs", "market1501", "fanet"
         write_record(*folder, seed=seed, drawn=False, market1501=0.8)
     row = table()[0]
-    assert row[1:5] == ["Market-1501", "84.6 / 95.0", "", "80.0 ± 0.0 / 90.0 ± 0.0"]
+    assert row[1:5] == [
+        "Market-1501",
+        "84.6 / 95.0",
+        "",
+        "80.0 ± 0.0 / 90.0 ± 0.0".replace(" ± ", PLUS_MINUS),
+    ]
     assert row[5].endswith("--on market1501 --variants full --seeds 0 2")
     assert len(table()) == 6
 
@@ -101,6 +108,11 @@ def test_runs_on_photographs_stand_in_the_papers_row(table, house):
         (("market1501", "fanet", "full+pictures=drawn"), {}),
         (("market1501", "fanet", "full"), {"drawn": True}),
         (("market1501", "fanet", "full"), {"drawn": False, "plaza": 0.5}),
+        (("market1501", "fanet", "full"), {"tested_drawn": False, "msmt17": 0.5}),
+        (
+            ("market1501", "rganet"),
+            {"drawn": False, "tested_drawn": True, "msmt17": 0.5},
+        ),
         (("market1501", "fanet", "full+scale=tiny"), {"drawn": False}),
         (("market1501", "fanet", "full+epochs=1"), {"drawn": False}),
         (("market1501", "fanet", "tem"), {"drawn": False}),
@@ -148,7 +160,13 @@ def test_a_paper_that_prints_no_numbers_has_rows_of_its_runs(table, house):
     for seed in (1, 0):
         write_record(house / "outputs", seed=seed)
     ((*cells, command),) = table("`toy`")
-    assert cells == ["`toy`", "`plaza`", "", "50.0 ± 0.0 / 75.0 ± 0.0", ""]
+    assert cells == [
+        "`toy`",
+        "`plaza`",
+        "",
+        "50.0 ± 0.0 / 75.0 ± 0.0".replace(" ± ", PLUS_MINUS),
+        "",
+    ]
     assert command == "reid sweep toy_parts --on plaza --variants full --seeds 0 1"
     (house / "params/ablations/toy_parts.yaml").unlink()
     command = table("`toy`")[0][-1]
@@ -222,6 +240,8 @@ def test_both_files_are_rebuilt_from_the_runs_alone(house):
         readme.read_text().replace("60.0", "50.0").replace("More", "Less")
     )
     assert results.stale(house, outputs) == [], "the rest is written by hand"
+    (folder / "metrics.json").unlink()
+    assert results.stale(house, outputs) == [readme, index]
 
 
 def test_a_figure_counts_by_what_it_was_made_of(house):
@@ -252,6 +272,20 @@ def test_git_decides_what_is_shown(house, table):
     assert results.left_out(outputs) == ["station/toy/full-s0"]
     (outputs / "plaza/toy/full-s0/metrics.json").unlink()
     assert "`plaza`" not in results.pages(house, outputs)[house / "README.md"]
+
+
+def test_a_run_that_git_takes_or_loses_makes_the_table_stale(house):
+    outputs, readme = house / "outputs", house / "README.md"
+    subprocess.run(["git", "init", "-q", str(house)], check=True)
+    results.rebuild(house, outputs)
+    record = write_record(outputs) / "metrics.json"
+    assert results.stale(house, outputs) == [], "nobody else has it yet"
+    subprocess.run(["git", "-C", str(outputs), "add", "."], check=True)
+    assert results.stale(house, outputs) == [readme]
+    results.rebuild(house, outputs)
+    assert results.stale(house, outputs) == []
+    record.unlink()
+    assert results.stale(house, outputs) == [readme]
 
 
 # The README and the gallery of this repository
