@@ -26,7 +26,7 @@ from reidlib.runs import PICTURES, RunError
 TEMPLATES = Path(__file__).parent / "assets"
 RUN, ABLATION, WEIGHTS = "*/*/*/run.ipynb", "*/*/*.ipynb", "*/run.ipynb"
 WEIGHTS_TITLE = "Weights that come with the repository"
-SMALL, QUALITY = (400, 225), 70  # pixels and JPEG quality of a picture on the page
+SMALL, QUALITY = (640, 360), 70  # pixels and JPEG quality of a picture on the page
 DIGITS = 12  # of a figure's digest
 SHORT = ("Fig", "Sec", "Eq", "al")  # a full stop behind them ends no sentence
 SENTENCE_END = "".join(rf"(?<!\b{word}\.)" for word in SHORT) + r"(?<=[.!?])\s+"
@@ -75,7 +75,7 @@ def page(
     among   the files to show; all that are there if not given
     """
     sections: dict[str, list[Card]] = {}
-    for card in sorted(cards(outputs, found, root, among), key=_order):
+    for card in cards(outputs, found, root, among):
         sections.setdefault(card.section, []).append(card)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -93,9 +93,17 @@ def cards(
     found: pd.DataFrame,
     root: Path,
     among: Collection[Path] | None = None,
-) -> Iterator[Card]:
-    """A card for every executed notebook; a run that is not finished has none."""
+) -> list[Card]:
+    """A card for every executed notebook; a run that is not finished has none.
 
+    found, among   as for `page`, whose order is that of the cards
+    """
+    return sorted(_cards(outputs, found, root, among), key=_order)
+
+
+def _cards(
+    outputs: Path, found: pd.DataFrame, root: Path, among: Collection[Path] | None
+) -> Iterator[Card]:
     def notebooks(place: str) -> Iterator[Path]:
         there = sorted(outputs.glob(place))
         return (path for path in there if among is None or path in among)
@@ -154,7 +162,8 @@ def _pictures(runs: pd.DataFrame) -> str:
 
 def _runs_of(path: Path, found: pd.DataFrame, root: Path) -> pd.DataFrame:
     """The finished runs that the page of an ablation gathers."""
-    name, values = f"{path.parent.name}_{path.stem}", _values(_read(path))
+    values = _values(_read(path))
+    name = values.get("ablation", "")
     known = owners(root / "params" / "ablations")
     rows = read_ablation(root / "params", name).variants if name in known else []
     variants = values.get("variants") or [row.name for row in rows]
@@ -221,13 +230,15 @@ def _small(content: bytes, says: str) -> Picture:
 
 
 def _plain(markdown: str) -> str:
-    """Markdown without its marks; Greek letters of formulas are written as such."""
+    """Markdown without its marks; Greek letters and dots of formulas are written."""
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
     text = re.sub(r"\\([a-z]+)", _greek, text)
     return re.sub(r"[`*$]", "", " ".join(text.split()))
 
 
 def _greek(command: re.Match) -> str:
+    if command[1] in ("dots", "ldots", "cdots"):
+        return "…"
     try:
         return unicodedata.lookup(f"GREEK SMALL LETTER {command[1]}")
     except KeyError:
