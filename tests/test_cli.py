@@ -7,7 +7,7 @@ import shutil
 import pytest
 from conftest import notebook
 
-from reidlib import cli, execute, results, runs
+from reidlib import cli, execute, results, runs, showing
 
 
 @pytest.fixture
@@ -277,6 +277,16 @@ def test_results_are_written(reid, executed, toy_root):
     record.write_text(record.read_text().replace('"toy"', '"fba"'))
     code, _, err = reid("results", "--write")
     assert code == 2 and "full-s0/metrics.json: it is the record of plaza/fba/" in err
+
+
+def test_the_gallery_is_shown(reid, monkeypatch, tmp_path):
+    shown = []
+    monkeypatch.setattr(showing, "show", lambda *asked: shown.append(asked))
+    assert reid("gallery", "--outputs", tmp_path, "--port", 0)[0] == 0
+    assert shown == [(tmp_path, 0)]
+    monkeypatch.undo()
+    code, _, err = reid("gallery", "--outputs", tmp_path / "absent")
+    assert code == 2 and "absent is no folder" in err
 
 
 def test_ctrl_c_is_no_traceback(reid, monkeypatch):
