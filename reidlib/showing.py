@@ -11,6 +11,7 @@ from reidlib.execute import as_page
 from reidlib.runs import RunError
 
 HOST = "127.0.0.1"  # nobody else's machine is answered
+SAY = partial(print, flush=True)  # in a pipe too, before it waits
 
 
 class Pages(SimpleHTTPRequestHandler):
@@ -51,7 +52,7 @@ def server(folder: Path, port: int) -> ThreadingHTTPServer:
         raise RunError(f"port {port}: {error.strerror}; try another --port") from None
 
 
-def show(folder: Path, port: int, say: Callable[[str], Any] = print) -> None:
+def show(folder: Path, port: int, say: Callable[[str], Any] = SAY) -> None:
     """Show a folder until Ctrl-C."""
     with server(folder, port) as listening:
         say(f"http://{HOST}:{listening.server_port}/ until Ctrl-C")
