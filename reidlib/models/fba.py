@@ -1,0 +1,250 @@
+"""FBA: a person and what surrounds them, each read in picture and in words.
+
+*Background Matters Too: A Language-Enhanced Adversarial Framework for Person
+Re-Identification*.
+Sections   "Dual-Branch Cross-modal Attention Module" -> CrossModal, FBA.by_image, by_text
+           Eq. 2-3 -> map_similarity, differential_mask      Eq. 4-10 -> fba_losses.py
+Readings   V_f = V_b. Only words count in Eq. 2-3: no start, end or padding of a text.
+Shapes     B images, N patches, K captions each (foreground first), L text positions,
+           W width, M identities
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reidlib.backbones_clip import ImageTower, TextTower
+from reidlib.layers import BNNeck, CrossAttention
+
+CHOICES = {
+    "mask": ("none", "literal", "one_minus"),
+    "pairing": ("index", "background_mean"),
+}
+FLAT = 1e-6  # similarities closer together than this are all alike
+
+
+class Embedding(NamedTuple):
+    """What `distances` compares; R is 2, or 0 where captions take no part."""
+
+    visual: Tensor  # class token of V (B, W)
+    crossed: Tensor  # F_f^V, F_f^T (B, R, W)
+
+
+class Output(NamedTuple):
+    """What each loss sees; parts that a variant leaves out are None."""
+
+    embedding: Embedding  # before the BNNecks: compared, seen by the triplet losses
+    background: Tensor | None  # F_b^V, F_b^T (B, 2, W)
+    logits: Tensor  # (B, M) of the class token
+    crossed_logits: Tensor | None  # (2, B, M)
+    attention: Tensor | None  # W (B, K, L, N): how each text position sees the patches
+    mask: Tensor | None  # m (B, L) in [0, 1], 0 off words
+
+
+class Texts(NamedTuple):
+    """Captions as the text tower reads them, T = [start, t^1 ... t^M, end, padding]."""
+
+    tokens: Tensor  # T (K * B, L, W), all foregrounds first
+    padding: Tensor  # (K * B, L) True behind the end
+    words: Tensor  # (K * B, L) True for t^1 ... t^M
+    ends: Tensor  # (K * B,)
+
+
+class CrossModal(nn.Module):
+    """One attention across modalities, then blocks of self-attention: IRRA's, wider.
+
+    residual   around the cross-attention; IRRA (Jiang and Ye 2023) has none
+    Q query tokens, K key tokens; paddings (B, Q), (B, K) are True for what is no token.
+    """
+
+    def __init__(self, width: int, *, heads: int, depth: int, residual: bool) -> None:
+        super().__init__()
+        self.attention, self.residual = CrossAttention(width, heads), residual
+        kind = {"dropout": 0.0, "activation": "gelu", "norm_first": True}
+        kind |= {"dim_feedforward": 4 * width, "batch_first": True}
+        block = partial(nn.TransformerEncoderLayer, width, heads, **kind)
+        self.blocks = nn.ModuleList(block() for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, queries: Tensor, keys: Tensor, key_padding: Tensor) -> Tensor:
+        """Return tokens (B, Q, W): queries that have seen keys (B, K, W)."""
+        return self.refine(queries, self.attention(queries, keys, key_padding))
+
+    def attend(
+        self, queries: Tensor, keys: Tensor, padding: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the same for padded queries, and the attention's weights (B, Q, K)."""
+        found, weights = self.attention.attend(queries, keys)
+        return self.refine(queries, found, padding), weights
+
+    def refine(
+        self, queries: Tensor, found: Tensor, padding: Tensor | None = None
+    ) -> Tensor:
+        """Let queries (B, Q, W) talk about what they have found, and normalise."""
+        tokens = queries + found if self.residual else found
+        for block in self.blocks:
+            tokens = block(tokens, src_key_padding_mask=padding)
+        return self.norm(tokens)
+
+
+def map_similarity(attention: Tensor, words: Tensor, pairing: str = "index") -> Tensor:
+    """How alike words see the image in both branches: s (B, L), in float32.
+
+        s_j = <W_f(:, j), W_b(:, j)> / (||W_f(:, j)|| ||W_b(:, j)||)     FBA, Eq. 2
+
+    attention  W (B, 2, L, N) over patches, foreground first; words (B, 2, L)
+    pairing    index: with the background's j-th word as printed, its mean map if it
+               has none | background_mean: every word with that mean map
+    """
+    with torch.autocast(attention.device.type, enabled=False):
+        foreground, background = attention.float().unbind(1)  # (B, L, N)
+        theirs = words[:, 1, :, None]  # (B, L, 1)
+        mean = (background * theirs).sum(1) / theirs.sum(1).clamp_min(1)
+        partner = mean[:, None].expand_as(background)
+        if pairing == "index":
+            partner = background.where(theirs, partner)
+        return F.cosine_similarity(foreground, partner, dim=-1)
+
+
+def differential_mask(similarity: Tensor, words: Tensor, kind: str) -> Tensor:
+    """How much each word counts: m (B, L) in [0, 1], 0 off words. FBA, Eq. 3.
+
+        literal    m_j = (s_j - min s) / (max s - min s)                 as printed
+        one_minus  m_j = 1 - the same: what tells the branches apart     as described
+
+    Minimum and maximum are over the words of a caption; alike words all have m = 1.
+    """
+    low = similarity.masked_fill(~words, torch.inf).amin(1, keepdim=True)
+    high = similarity.masked_fill(~words, -torch.inf).amax(1, keepdim=True)
+    height = similarity - low if kind == "literal" else high - similarity
+    mask = height / (high - low).clamp_min(FLAT)
+    return mask.where(high - low > FLAT, 1).where(words, 0)
+
+
+class FBA(nn.Module):
+    """Image and text towers, one cross-modal module for four uses, a neck per role.
+
+    text_tower   is frozen here, and stays as it is
+    cross_modal  without it this is the baseline (Table 3, row 1), captions unread
+    background   the background branch as well (rows 3-4); a mask needs it
+    mask         of Eq. 3: none (F_f^T is the end of text) | literal | one_minus
+    pairing      of Eq. 2: index | background_mean
+    detach_mask  no gradient passes through m      heads, depth, residual  of CrossModal
+    """
+
+    def __init__(
+        self,
+        image_tower: ImageTower,
+        text_tower: TextTower,
+        *,
+        num_identities: int,
+        heads: int,
+        cross_modal: bool = True,
+        background: bool = True,
+        mask: str = "one_minus",
+        pairing: str = "index",
+        detach_mask: bool = True,
+        depth: int = 4,
+        residual: bool = True,
+    ) -> None:
+        super().__init__()
+        for name, value in (("mask", mask), ("pairing", pairing)):
+            if value not in CHOICES[name]:
+                raise ValueError(f"{name} is {value!r}: choose from {CHOICES[name]}")
+        if cross_modal and mask != "none" and not background:
+            raise ValueError(f"mask={mask!r} needs background=True, or set it to none")
+        width, joint_width = image_tower.width, text_tower.joint_width
+        shape = {"heads": heads, "depth": depth, "residual": residual}
+        neck = partial(BNNeck, width, num_identities)
+        self.image_tower, self.grid = image_tower, image_tower.grid
+        self.num_captions, self.mask, self.pairing = 1 + background, mask, pairing
+        self.detach_mask = detach_mask
+        self.text_tower = text_tower.requires_grad_(False) if cross_modal else None
+        self.projection = nn.Linear(joint_width, width) if cross_modal else None
+        self.module = CrossModal(width, **shape) if cross_modal else None
+        self.neck = neck()
+        self.crossed_necks = nn.ModuleList(neck() for _ in range(2 * cross_modal))
+
+    def read(self, captions: Tensor) -> Texts:
+        """Read token ids (B, K, L) of captions; the tower gets no gradient."""
+        ids = captions.transpose(0, 1).flatten(0, 1)  # (K * B, L)
+        with torch.no_grad():
+            tokens = self.text_tower(ids).tokens  # (K * B, L, joint width)
+        places = torch.arange(ids.shape[1], device=ids.device)
+        ends = ids.argmax(1)  # the end of text has the largest id
+        behind, before = places > ends[:, None], places < ends[:, None]
+        return Texts(self.projection(tokens), behind, before & (places > 0), ends)
+
+    def by_image(self, tokens: Tensor, texts: Texts, count: int) -> Tensor:
+        """Return F^V (B, count, W) of tokens V (B, 1+N, W) and the first captions."""
+        size, queries = count * len(tokens), tokens.repeat(count, 1, 1)
+        found = self.module(queries, texts.tokens[:size], texts.padding[:size])
+        return found[:, 0].unflatten(0, (count, -1)).transpose(0, 1)
+
+    def by_text(self, tokens: Tensor, texts: Texts) -> tuple[Tensor, Tensor, Tensor]:
+        """Return F^T (B, K, W), attention (B, K, L, N), and m (B, L) or None."""
+        folded, keys = (self.num_captions, -1), tokens.repeat(self.num_captions, 1, 1)
+        found, weights = self.module.attend(texts.tokens, keys, texts.padding)
+        ends = found[torch.arange(len(found), device=found.device), texts.ends]
+        features = ends.unflatten(0, folded).transpose(0, 1)  # (B, K, W)
+        attention = weights[..., 1:].unflatten(0, folded).transpose(0, 1)
+        if self.mask == "none":
+            return features, attention, None
+        words = texts.words.unflatten(0, folded).transpose(0, 1)  # (B, K, L)
+        similarity = map_similarity(attention, words, self.pairing)
+        mask = differential_mask(similarity, words[:, 0], self.mask)
+        shares = mask / mask.sum(1, keepdim=True)
+        shares = shares.detach() if self.detach_mask else shares
+        pooled = (shares[..., None] * found[: len(tokens)]).sum(1)  # (B, W)
+        return torch.stack([pooled, *features.unbind(1)[1:]], 1), attention, mask
+
+    def embed(self, images: Tensor, captions: Tensor | None = None) -> Embedding:
+        """Return what `distances` compares; without captions the image's part alone."""
+        tokens = self.image_tower(images).last  # (B, 1+N, W)
+        if captions is None or self.module is None:
+            return Embedding(tokens[:, 0], tokens[:, :0])
+        texts = self.read(captions[:, : self.num_captions])
+        by_image, by_text = self.by_image(tokens, texts, 1), self.by_text(tokens, texts)
+        return Embedding(tokens[:, 0], torch.cat([by_image, by_text[0][:, :1]], 1))
+
+    def forward(self, images: Tensor, captions: Tensor | None = None) -> Output:
+        """Run all branches on images (B, 3, height, width).
+
+        captions  token ids (B, K, L), the person's first; the baseline reads none
+        """
+        tokens = self.image_tower(images).last  # (B, 1+N, W)
+        embedding = Embedding(tokens[:, 0], tokens[:, :0])
+        logits = self.neck(embedding.visual).logits
+        if self.module is None:
+            return Output(embedding, None, logits, None, None, None)
+        texts = self.read(captions[:, : self.num_captions])
+        by_image = self.by_image(tokens, texts, self.num_captions)
+        by_text, attention, mask = self.by_text(tokens, texts)
+        both = torch.stack([by_image, by_text], 2)  # (B, K, 2, W)
+        pairs = zip(self.crossed_necks, both[:, 0].unbind(1), strict=True)
+        crossed = torch.stack([neck(feature).logits for neck, feature in pairs])
+        background = both[:, 1] if self.num_captions > 1 else None
+        embedding = embedding._replace(crossed=both[:, 0])
+        return Output(embedding, background, logits, crossed, attention, mask)
+
+
+def distances(query: Embedding, gallery: Embedding, feature: str = "all") -> Tensor:
+    """Cosine distances (Q, G) in [0, 2], in float32, of one long vector per image.
+
+    feature  all: class token, F_f^V and F_f^T, each of length 1 | visual: class token
+    """
+    if feature not in ("all", "visual"):
+        raise ValueError(f"feature is {feature!r}: choose from all, visual")
+    with torch.autocast(query.visual.device.type, enabled=False):
+        ours, theirs = (_unit(embedding, feature) for embedding in (query, gallery))
+        return (1 - ours @ theirs.T).clamp_min(0)
+
+
+def _unit(embedding: Embedding, feature: str) -> Tensor:
+    parts = embedding.visual[:, None].float()  # (B, 1, W)
+    if feature == "all":
+        parts = torch.cat([parts, embedding.crossed.float()], 1)  # (B, 1+R, W)
+    return F.normalize(F.normalize(parts, dim=-1).flatten(1))
