@@ -74,13 +74,22 @@ def labels_of(samples: Iterable[Sample]) -> dict[int, int]:
 def read_captions(root: Path) -> dict[Path, Captions]:
     """Captions by image path, from `captions.jsonl` below a benchmark's root.
 
-    Raises FileNotFoundError for a benchmark without captions.
+    Raises FileNotFoundError for a benchmark without captions, ValueError for a line
+    that cannot be read.
     """
-    lines = (root / "captions.jsonl").read_text().splitlines()
-    rows = [json.loads(line) for line in lines]
-    return {
-        root / row["image"]: Captions(row["person"], row["background"]) for row in rows
-    }
+    path, found = root / "captions.jsonl", {}
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                row = json.loads(line)
+                texts = Captions(str(row["person"]), str(row["background"]))
+                found[root / row["image"]] = texts
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(
+                    f"{path}, line {number}: no image, person and background in JSON"
+                    f" ({error}): delete the line and have it made again"
+                ) from None
+    return found
 
 
 def read_mask(image_path: Path) -> Tensor:

@@ -68,11 +68,14 @@ def search(
         )
 
     query, gallery = embedded(benchmark.query), embedded(benchmark.gallery)
-    found = Search(query, gallery, None, distances)
-    scores = evaluate(
-        query.embeddings, gallery.embeddings, distances=distances, **found.labels
-    )
-    return found._replace(scores=scores)
+    return compared(Search(query, gallery, None, distances), distances)
+
+
+def compared(found: Search, distances: Callable[[Any, Any], Tensor]) -> Search:
+    """The same embeddings under another distance, scored again."""
+    embeddings = found.query.embeddings, found.gallery.embeddings
+    scores = evaluate(*embeddings, distances=distances, **found.labels)
+    return found._replace(scores=scores, distances=distances)
 
 
 def search_scores(*arguments: Any, **options: Any) -> dict[str, float]:

@@ -31,7 +31,6 @@ SCORES = ["mAP", *(f"rank{k}" for k in RANKS), "num_valid", "num_skipped"]
 PLACES = ("data_root", "image_cache", "outputs", "run_dir")  # of a machine: no record
 LATER = {"compile": False}  # what came after runs that are kept, as they had it
 LONGEST_NAME = 120
-RERANKED = " re-ranked"  # behind a benchmark, in a record's scores
 QUERIES = "queries.csv.gz"
 PICTURES = {True: "drawn pedestrians", False: "photographs"}
 
@@ -138,7 +137,7 @@ def save_run(
     from reidlib.readers import is_drawn  # late: it brings torch
 
     benchmark, root = parameters["benchmark"], parameters.get("data_root")
-    shown = {name: name.removesuffix(RERANKED) for name in scores}
+    shown = {name: name.partition(" ")[0] for name in scores}
     summaries = {
         name: {**_summary(score), "drawn": is_drawn(shown[name], root)}
         for name, score in scores.items()
@@ -231,11 +230,14 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 def percent_table(
     scores: Mapping[str, "Scores"], data_root: str | None = None
 ) -> pd.DataFrame:
-    """Scores by benchmark in percent, labelled with what the pictures show."""
+    """Scores by benchmark in percent, labelled with what the pictures show.
+
+    A row may be called by its benchmark and more words, as `plaza re-ranked`.
+    """
     table = pd.DataFrame({name: _summary(score) for name, score in scores.items()}).T
     shares = [name for name in table if not name.startswith("num_")]
     percent = (100 * table[shares]).round(1).rename(columns=lambda n: f"{n} (%)")
-    names = [name.removesuffix(RERANKED) for name in scores]
+    names = [name.partition(" ")[0] for name in scores]
     return labelled(percent, names, data_root)
 
 

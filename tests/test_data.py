@@ -195,6 +195,14 @@ def test_masks_and_captions_are_found_by_image_path(tmp_path):
     assert read_captions(root) == {path: data.Captions(person="A", background="B")}
 
 
+@pytest.mark.parametrize("line", ['{"image": "a.jpg", "person": "A"}', "{", "[]"])
+def test_a_line_of_captions_that_cannot_be_read_is_named(tmp_path, line):
+    good = '{"image": "a.jpg", "person": "A", "background": "B"}'
+    (tmp_path / "captions.jsonl").write_text(f"{good}\n{line}\n")
+    with pytest.raises(ValueError, match=r"captions\.jsonl, line 2: no image, person"):
+        read_captions(tmp_path)
+
+
 def test_missing_side_information_names_the_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"masks.query.0001_c1\.png"):
         read_mask(tmp_path / "query" / "0001_c1.jpg")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from reidlib import transforms
 from reidlib.data import Batch, Benchmark, Sample
 from reidlib.evaluation import (
+    compared,
     examples,
     ranking,
     reranked_scores,
@@ -128,6 +129,18 @@ def test_a_paper_brings_its_own_inputs_and_distances(greys):
     usual = search(Grey().embed, greys, TRANSFORM, **OPTIONS)
     assert found.scores.mean_ap == pytest.approx(usual.scores.mean_ap)
     assert isinstance(found.query.embeddings, Two)
+
+
+def test_the_same_embeddings_may_be_compared_by_another_distance(greys):
+    model = Grey()
+    found = search(model.embed, greys, TRANSFORM, **OPTIONS)
+    count = len(model.batches)
+    farthest = compared(found, lambda query, gallery: query @ gallery.T)
+    assert len(model.batches) == count, "nothing is embedded again"
+    assert farthest.scores.mean_ap < found.scores.mean_ap
+    assert ranking(farthest, torch.tensor([0])).order[0, 0] == 6
+    again = compared(farthest, found.distances)
+    assert again.scores.mean_ap == found.scores.mean_ap
 
 
 def test_scores_for_a_history(greys):

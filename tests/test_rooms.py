@@ -31,6 +31,7 @@ ROOMS: dict[str, set[str]] = {
     "transforms": set(),
     "image_cache": {"transforms"},
     "data": {"image_cache", "transforms"},
+    "captions": {"data"},
     "readers": {"data", "pedestrians", "schema"},
     "fixtures": {"data", "pedestrians", "readers"},
     # training knows no paper

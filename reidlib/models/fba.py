@@ -2,7 +2,7 @@
 
 *Background Matters Too: A Language-Enhanced Adversarial Framework for Person
 Re-Identification*.
-Sections   "Dual-Branch Cross-modal Attention Module" -> CrossModal, FBA.by_image, by_text
+Sections   "Dual-Branch Cross-modal Attention Module" -> CrossModal, FBA
            Eq. 2-3 -> map_similarity, differential_mask      Eq. 4-10 -> fba_losses.py
 Readings   V_f = V_b. Only words count in Eq. 2-3: no start, end or padding of a text.
 Shapes     B images, N patches, K captions each (foreground first), L text positions,
