@@ -62,10 +62,11 @@ def look(
     maps = observe(model, loader, heat_maps, device=device)
     grid = tuple(maps["|F|"].shape[-2:])
     paths = tuple(sample.path for sample in samples)
-    return Looks(paths, maps, _person_shares(paths, grid))
+    return Looks(paths, maps, person_shares(paths, grid))
 
 
-def _person_shares(paths: Sequence[Path], grid: tuple[int, int]) -> Tensor | None:
+def person_shares(paths: Sequence[Path], grid: tuple[int, int]) -> Tensor | None:
+    """Share (N, h, w) of each cell on the person; None where there are no masks."""
     try:
         masks = torch.stack([read_mask(path) for path in paths])  # (N, H, W)
     except FileNotFoundError:

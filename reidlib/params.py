@@ -26,11 +26,17 @@ class Variant(BaseModel, extra="forbid"):
     """One row of an ablation: what differs, and how the paper prints the row.
 
     Without overrides it is the variant of that name in another ablation of the paper.
+    at   what a scale has in place of the overrides, by its name: sizes in pixels, say
     """
 
     name: str
     row: str = ""
     overrides: dict[str, Any] | None = None
+    at: dict[str, dict[str, Any]] = {}
+
+    def differs(self, scale: str) -> dict[str, Any]:
+        """What the variant changes at a scale."""
+        return self.at.get(scale, self.overrides or {})
 
 
 class Claim(BaseModel, extra="forbid"):
@@ -125,7 +131,7 @@ def read_ablation(params: Path, name: str) -> Ablation:
     variants = read_variants(params, name.partition("_")[0])
     named = [variants[variant.name] for variant in ablation.variants]
     full = [
-        variant.model_copy(update={"overrides": meant.overrides})
+        variant.model_copy(update={"overrides": meant.overrides, "at": meant.at})
         for variant, meant in zip(ablation.variants, named, strict=True)
     ]
     return ablation.model_copy(update={"variants": full})
@@ -142,6 +148,10 @@ def _read_ablation(path: Path) -> Ablation:
     for name in (n for claim in ablation.claims for n in (claim.ours, claim.other)):
         if name not in names:
             raise ParameterError(f"{_short(path)}: {unknown('variant', name, names)}")
+    scales = owners(path.parents[1] / "scales")
+    for scale in (scale for variant in ablation.variants for scale in variant.at):
+        if scale not in scales:
+            raise ParameterError(f"{_short(path)}: {unknown('scale', scale, scales)}")
     return ablation
 
 
@@ -157,7 +167,7 @@ def read_variants(params: Path, paper: str) -> dict[str, Variant]:
             if variant.overrides is None:
                 continue
             known = variants.setdefault(variant.name, variant)
-            if known.overrides != variant.overrides:
+            if (known.overrides, known.at) != (variant.overrides, variant.at):
                 raise ParameterError(
                     f"{_short(path)}: {variant.name} has other overrides elsewhere;"
                     " one name, one meaning"
@@ -191,7 +201,7 @@ def resolve(
     variants = read_variants(params, paper)
     if variant not in variants:
         raise ParameterError(unknown(f"variant of {paper}", variant, variants))
-    overrides = variants[variant].overrides
+    overrides = variants[variant].differs(scale)
     merged |= validate(overrides, schema, where=f"variant {variant}", partial=True)
     merged |= validate(given, schema, where="command line", partial=True)
     return validate(merged, schema, where=f"params for {paper}")

@@ -94,6 +94,28 @@ def test_faults_in_a_variant_or_on_the_command_line_say_so(merge, toy_root):
         merge(variant="more")
 
 
+def test_a_variant_may_differ_otherwise_at_a_scale(merge, toy_root):
+    path = toy_root / "params" / "ablations" / "toy_sizes.yaml"
+    large = "{name: large, row: II, overrides: {epochs: 80}, at: {tiny: {epochs: 4}}}"
+    path.write_text(f"variants: [{large}]")
+    assert merge(variant="large")["epochs"] == 4
+    assert merge(variant="large", scale="full")["epochs"] == 80
+    assert merge(variant="large", epochs=5)["epochs"] == 5
+    again = path.with_name("toy_sizes_again.yaml")
+    again.write_text("variants: [{name: large, row: III}]")
+    (named,) = params.read_ablation(toy_root / "params", "toy_sizes_again").variants
+    assert (named.differs("tiny"), named.differs("full")) == (
+        {"epochs": 4},
+        {"epochs": 80},
+    )
+    again.write_text("variants: [{name: large, overrides: {epochs: 80}}]")
+    with pytest.raises(ParameterError, match="large has other overrides elsewhere"):
+        merge()
+    again.write_text("variants: [{name: a, overrides: {}, at: {tyni: {epochs: 4}}}]")
+    with pytest.raises(ParameterError, match="unknown scale 'tyni' .known: full, tiny"):
+        merge()
+
+
 def test_an_empty_layer_and_the_missing_optional_ones_are_fine(merge, toy_root):
     (toy_root / "params" / "scales" / "tiny.yaml").write_text("# nothing yet\n")
     (toy_root / "params" / "scales" / "tiny@toy.yaml").unlink()

@@ -160,6 +160,22 @@ def test_histories_of_several_runs_share_one_panel():
     assert ax.get_ylabel() == "camera loss"
 
 
+def test_feature_points_show_groups_by_colour_and_kinds_by_marker():
+    names = ("f, image", "f, text", "b, image", "b, text")
+    plane = {name: np.full((3, 2), i) for i, name in enumerate(names)}
+    figure = plots.feature_points({"with": plane, "without": plane})
+    assert titles(figure) == ["with", "without"]
+    for ax in shown(figure):
+        lines = {line.get_label(): line for line in ax.lines}
+        assert list(lines) == list(names)
+        colors = {name: line.get_color() for name, line in lines.items()}
+        assert colors["f, image"] == colors["f, text"] != colors["b, text"]
+        markers = {name: line.get_marker() for name, line in lines.items()}
+        assert markers["f, image"] == markers["b, image"] != markers["b, text"]
+        assert lines["b, text"].get_xydata().tolist() == [[3, 3]] * 3
+    assert "no run yet" in plots.feature_points({}).axes[0].texts[0].get_text()
+
+
 def test_where_nothing_was_run_figures_say_so():
     empty = pd.DataFrame()
     figures = [plots.run_curves(empty, "loss"), plots.value_curve({}, "k")]

@@ -70,6 +70,8 @@ ROOMS: dict[str, set[str]] = {
     | {"readers", "records", "runs"},
     "foreground": {"data", "extraction", "kept", "masks", "pedestrians", "transforms"},
     "looking": {"data", "extraction", "kept", "parts", "pedestrians", "transforms"},
+    "branches": {"captions", "data", "extraction", "foreground", "kept", "masks"}
+    | {"transforms"},
     "parsing": {"data", "pedestrians"},
     "parts": {
         *("data", "extraction", "image_cache", "kept", "masks", "pedestrians", "runs"),

@@ -5,6 +5,7 @@ Colours are told apart with any colour vision, and never carry a meaning alone.
 
 from reidlib.plots.charts import (
     cmc_curves,
+    feature_points,
     history_curves,
     precision_staircase,
     run_curves,
@@ -22,6 +23,7 @@ from reidlib.plots.style import compact_output
 __all__ = [
     "cmc_curves",
     "compact_output",
+    "feature_points",
     "history_curves",
     "image_grid",
     "label_overlays",

@@ -170,6 +170,30 @@ def value_curve(
     return figure
 
 
+@styled
+def feature_points(planes: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Points in the plane, a panel for each plane; the axes have no unit.
+
+    planes {title: {"group, kind": (n, 2)}}; colours tell groups apart, markers kinds.
+    """
+    names = dict.fromkeys(name for plane in planes.values() for name in plane)
+    groups, kinds = (
+        list(dict.fromkeys(name.split(", ")[part] for name in names)) for part in (0, 1)
+    )
+    figure, axes = _axes(max(len(planes), 1))
+    for ax, (title, plane) in zip(axes, planes.items(), strict=False):
+        for name, points in plane.items():
+            group, kind = name.split(", ")
+            look = {"color": COLORS[groups.index(group)], "markersize": 4}
+            marker = "o^sD"[kinds.index(kind)]
+            ax.plot(*to_array(points).T, marker, label=name, alpha=0.6, **look)
+        ax.set(title=title, xticks=[], yticks=[])
+        ax.legend(fontsize=7)
+    if not names:
+        _say_nothing(axes[0])
+    return figure
+
+
 def _axes(columns: int, **options: Any) -> tuple[Figure, list[Axes]]:
     """One row of axes: half a notebook wide, or the whole when there are several."""
     width = WIDTH / 2 if columns == 1 else WIDTH
