@@ -80,7 +80,7 @@ class CaptionIds:
         too_long = ends == context
         ids[too_long, context - 1] = ids[too_long, context]
         self.truncated = int(too_long.sum())
-        self.longest = min(int(ends.max()) + 1, context)
+        self.longest = min(max(ends.tolist(), default=0) + 1, context)
         self.ids = ids[:, : self.longest].unflatten(0, (-1, 2))  # (n, 2, longest)
         self.rows = {path: row for row, path in enumerate(captions)}
 
