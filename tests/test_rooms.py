@@ -32,6 +32,7 @@ ROOMS: dict[str, set[str]] = {
     "image_cache": {"transforms"},
     "data": {"image_cache", "transforms"},
     "captions": {"data"},
+    "captioning": {"captions", "data"},
     "readers": {"data", "pedestrians", "schema"},
     "fixtures": {"data", "pedestrians", "readers"},
     # training knows no paper
