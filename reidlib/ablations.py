@@ -259,6 +259,20 @@ def _plus_minus(values: pd.Series, digits: str) -> str:
     return f"{mean} ± {spread(values):{digits}}".replace(" ", NO_BREAK)
 
 
+def seconds(study: Study) -> pd.DataFrame:
+    """Seconds of training as the runs recorded them, mean over seeds with their spread.
+
+    A row per variant, a column per set that was trained on; of one machine, or several.
+    """
+    columns = {f"trained on {setting.trained_on}": {} for setting in study.settings}
+    for (name, setting), folders in study.folders.items():
+        took = pd.Series([read_metrics(path)["seconds"] for path in folders.values()])
+        words = _plus_minus(took, ".0f")
+        columns[f"trained on {setting.trained_on}"][study.rows[name]] = words
+    table = pd.DataFrame(columns, dtype=object)
+    return table.reindex(list(study.rows.values())).fillna("")
+
+
 def measured(study: Study, names: Sequence[str]) -> pd.DataFrame:
     """Measures in [0, 1], mean over seeds with their spread; a row per variant.
 

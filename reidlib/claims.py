@@ -1,5 +1,7 @@
 """What became of a paper's claims in the runs of an ablation."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from reidlib.ablations import METRICS, NO_BREAK, Setting, Study, per_query
@@ -45,6 +47,19 @@ def _in_points(result: Comparison) -> dict[str, str]:
     row = {"difference (points)": points, "over seeds": seeds, "over queries": queries}
     row = {name: words.replace(" ", NO_BREAK) for name, words in row.items()}
     return row | {"verdict": verdict(result)}
+
+
+def between(study: Study, variant: str, ways: Mapping[str, Setting]) -> str:
+    """One sentence on one variant whose queries were searched in two ways.
+
+    ways   two settings of the study by what they are called, the expected better first
+    """
+    (ours, here), (other, there) = ways.items()
+    if not all((variant, setting) in study.queries for setting in (here, there)):
+        return f"{study.rows[variant]} on {here}, {ours} against {other}: not run."
+    result = compare(*(per_query(study, variant, s, "mAP") for s in (here, there)))
+    where = {"where": str(here), "pictures": study.pictures(here)}
+    return sentence(result, ours=ours, other=other, metric=METRICS["mAP"], **where)
 
 
 def sentences(study: Study) -> list[str]:

@@ -129,6 +129,16 @@ def test_a_claim_is_judged_where_its_runs_are(gather):
     assert best == "All is best. On plaza: not run."
 
 
+def test_one_variant_is_compared_between_two_ways_of_searching(gather, outputs):
+    ways = {"on the square": HERE, "at the station": THERE}
+    said = claims.between(gather(), "more", ways)
+    assert said.startswith("On plaza (drawn pedestrians), on the square is 0.0 points")
+    assert "of mAP above at the station over 3 seeds" in said
+    assert said.endswith("inconclusive.")
+    missing = claims.between(gather(settings=[HERE]), "more", ways)
+    assert missing == "B/L+TEM on plaza, on the square against at the station: not run."
+
+
 def test_measures_are_averaged_over_seeds(gather):
     table = ablations.measured(gather(), ["mask IoU", "mask AUC"])
     assert table["ours, plaza (drawn pedestrians)", "mask IoU"].tolist() == [
@@ -137,6 +147,12 @@ def test_measures_are_averaged_over_seeds(gather):
         "",
     ]
     assert len(table.columns) == 1, "what no variant has is left out"
+
+
+def test_seconds_are_those_that_the_runs_recorded(gather):
+    found = ablations.seconds(gather())
+    assert found["trained on plaza"].tolist() == ["1 ± 0", "1 ± 0", ""]
+    assert (ablations.seconds(gather(seeds=[9])) == "").all(axis=None)
 
 
 def test_histories_stand_side_by_side(gather):
