@@ -76,14 +76,15 @@ def gather(
 
     name      of a file in params/ablations below `root`, e.g. fanet_components
     plans     its runs, as sweeps.plan gives them; variants without a plan are no rows
-    settings  by default all that the plans train and test on
+    settings  by default all that the plans train and test on; a benchmark's name may
+              have more words behind it, as rows of scores have: `plaza visual`
     """
     ablation = _only(read_ablation(root / "params", name), {p.variant for p in plans})
     settings = tuple(settings) or tested(plans)
     folders, queries = {}, {}
     for plan in [plan for plan in plans if is_complete(plan.folder)]:
         found, seed = read_queries(plan.folder), plan.parameters["seed"]
-        for setting in [where for where in settings if where in tested([plan])]:
+        for setting in [s for s in settings if _plain(s) in tested([plan])]:
             row = plan.variant, setting
             if setting.tested_on in found.index.unique("tested_on"):
                 folders.setdefault(row, {})[seed] = plan.folder
@@ -100,6 +101,10 @@ def tested(plans: Iterable[Plan]) -> tuple[Setting, ...]:
         trained_on, others = (plan.parameters.get(k) for k in ("benchmark", "also_on"))
         found += [Setting(trained_on, name) for name in (trained_on, *(others or ()))]
     return tuple(dict.fromkeys(found))
+
+
+def _plain(setting: Setting) -> Setting:
+    return setting._replace(tested_on=setting.tested_on.partition(" ")[0])
 
 
 def _only(ablation: Ablation, names: set[str]) -> Ablation:

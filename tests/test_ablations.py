@@ -151,8 +151,26 @@ def test_measures_are_averaged_over_seeds(gather):
 
 def test_seconds_are_those_that_the_runs_recorded(gather):
     found = ablations.seconds(gather())
-    assert found["trained on plaza"].tolist() == ["1 ± 0", "1 ± 0", ""]
+    assert found["trained on plaza"].tolist() == [*["1\u00a0±\u00a00"] * 2, ""]
     assert (ablations.seconds(gather(seeds=[9])) == "").all(axis=None)
+
+
+def test_rows_of_scores_with_more_words_are_settings_too(gather, outputs):
+    ways = [HERE, HERE._replace(tested_on="plaza visual")]
+    own = scored([0.25, 0.75], [1, 2])
+    runs.save_run(
+        str(outputs / "plaza/toy/full-s0"),
+        paper="toy",
+        parameters={"benchmark": "plaza", "seed": 0},
+        scores={"plaza": own, "plaza visual": own},
+        history=pd.DataFrame({"epoch": [1], "camera": [1.5]}),
+        seconds=1.0,
+    )
+    found = ablations.table(gather(settings=ways))
+    title = "ours, plaza → plaza visual (drawn pedestrians)"
+    assert found[title, "mAP"].tolist() == ["", "", "50.0"]
+    other = Setting("plaza", "avenue visual")
+    assert not gather(settings=[other]).folders, "nobody planned it"
 
 
 def test_histories_stand_side_by_side(gather):
