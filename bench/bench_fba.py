@@ -1,23 +1,23 @@
 """What FBA's frozen text tower costs in a training step, and the memory of a step.
 
-A look-up of text features would save at most the tower's share. On an accelerator a
-step at full scale has 64 images. A processor's memory may not hold that many: there two
-smaller batches give the line, for all but the parameters grows with the batch.
-
-    python bench/bench_fba.py [step SCALE IMAGES]
+Text features that are looked up would save at most the tower's share of a step. At the
+paper's size, batch 64, a step is counted rather than run: tensors without content have
+every shape, so arithmetic and what autograd keeps are exact, and no memory is needed.
+On an accelerator it is run as well.
 """
 
 # ruff: noqa: T201
-import json
-import subprocess
 import sys
 import time
-from functools import partial
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd.graph import saved_tensors_hooks
 from torch.optim import Adam
+from torch.utils.flop_counter import FlopCounterMode
 
 from reidlib.backbones import load_clip
 from reidlib.machine import peak_memory
@@ -29,115 +29,131 @@ from reidlib.step import in_float32
 
 BENCHMARKS = {"tiny": "plaza", "full": "dukemtmcreid"}
 IDENTITIES = {"tiny": 150, "full": 702}
-TOKENS = {"tiny": 47, "full": 77}  # the longest drawn caption; all that CLIP reads
-IMAGES, SMALLER = 64, (4, 8)
-ROUNDS = 3  # the fastest counts: what else the machine does only slows
+TOKENS = {"tiny": 48, "full": 77}  # about the longest drawn caption; all CLIP reads
+IMAGES = 64
 TRAINING_IMAGES = 16522  # DukeMTMC-reID
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+ROUNDS = 3  # the fastest counts
+FLOAT, HALF = 4, 2  # bytes
+CUDA = torch.cuda.is_available()
 
 
-def parameters_of(scale: str) -> dict:
-    """The parameters of a run at a scale."""
+def build(scale: str) -> tuple[fba.FBA, Tensor, Tensor]:
+    """FBA whole with images (64, ...) and ids (64, 2, L) of captions of full length.
+
+    At full scale it has random weights, which cost the same.
+    """
     schema = notebook_schema(ROOT / "notebooks" / "fba.ipynb")
-    setting = {"benchmark": BENCHMARKS[scale], "paper": "fba", "scale": scale}
     given = {"benchmark": BENCHMARKS[scale], "data_root": "", "run_dir": "", "seed": 0}
-    return resolve(schema, ROOT / "params", **setting, given=given)
-
-
-def build(settings: dict, num_identities: int) -> fba.FBA:
-    """FBA whole; at full scale with random weights, which cost the same."""
-    size = settings["image_height"], settings["image_width"]
-    source = settings["backbone"] if settings["backbone"] == "tiny" else "random"
-    clip = load_clip(source, image_size=size, stride=settings["stride"])
-    names = ("heads", "residual", "mask", "pairing", "detach_mask", "cross_modal")
-    parts = {name: settings[name] for name in names} | {"depth": settings["blocks"]}
-    towers = clip.image, clip.text
-    return fba.FBA(*towers, num_identities=num_identities, **parts).to(DEVICE)
-
-
-def captions(text_tower: nn.Module, count: int, length: int) -> Tensor:
-    """Ids (count, 2, length) of known words, all captions equally long."""
-    known = text_tower.known_tokens().sort().values.tolist()
-    word, start, end = known[0], known[-2], known[-1]  # these two close the vocabulary
-    ids = torch.full((count, 2, length), word, device=DEVICE)
+    setting = {"benchmark": BENCHMARKS[scale], "paper": "fba", "scale": scale}
+    values = resolve(schema, ROOT / "params", **setting, given=given)
+    size = values["image_height"], values["image_width"]
+    source = "tiny" if scale == "tiny" else "random"
+    clip = load_clip(source, image_size=size, stride=values["stride"])
+    names = ("heads", "residual", "mask", "pairing", "detach_mask")
+    parts = {name: values[name] for name in names} | {"depth": values["blocks"]}
+    counts = {"num_identities": IDENTITIES[scale]}
+    model = fba.FBA(clip.image, clip.text, **counts, **parts)
+    known = clip.text.known_tokens().sort().values.tolist()
+    word, start, end = known[0], known[-2], known[-1]  # these close the vocabulary
+    ids = torch.full((IMAGES, 2, TOKENS[scale]), word)
     ids[..., 0], ids[..., -1] = start, end
-    return ids
+    return model, torch.randn(IMAGES, 3, *size), ids
 
 
-def seconds(work, rounds: int) -> float:
-    """The fastest of some rounds."""
-    took = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        work()
-        if DEVICE.type == "cuda":
-            torch.cuda.synchronize()
-        took.append(time.perf_counter() - start)
-    return min(took)
+def loss_of(model: nn.Module, images: Tensor, ids: Tensor, *, half: bool) -> Tensor:
+    """The sum of all terms; the forward pass in bf16 where asked for."""
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
+        output = model(images, ids)
+    batch = SimpleNamespace(labels=torch.arange(IMAGES, device=images.device) // 4)
+    return sum(fba_losses.objective(in_float32(output), batch).values())
 
 
-def step(scale: str, images: int) -> dict[str, float]:
-    """Seconds of one training step and of the text tower in it, peak memory in MiB."""
-    settings = parameters_of(scale)
-    torch.manual_seed(0)
-    model = build(settings, IDENTITIES[scale])
-    ids = captions(model.text_tower, images, TOKENS[scale])
-    size = settings["image_height"], settings["image_width"]
-    pictures = torch.randn(images, 3, *size, device=DEVICE)
-    labels = torch.arange(images, device=DEVICE) // (4 if images > 4 else 2)
+def measured(scale: str) -> str:
+    """Time of a step and of the text tower in it; on a processor, its own seconds."""
+    device = torch.device("cuda" if CUDA else "cpu")
+    model, images, ids = build(scale)
+    model, images, ids = model.to(device), images.to(device), ids.to(device)
     optimizer = Adam([p for p in model.parameters() if p.requires_grad], lr=1e-5)
-    autocast = partial(torch.autocast, DEVICE.type, torch.bfloat16)
-    half = settings["precision"] == "bf16" and DEVICE.type == "cuda"
 
     def train() -> None:
         optimizer.zero_grad()
-        with autocast(enabled=half):
-            output = model(pictures, ids)
-        batch = SimpleNamespace(labels=labels)
-        sum(fba_losses.objective(in_float32(output), batch).values()).backward()
+        loss_of(model, images, ids, half=CUDA and scale == "full").backward()
         optimizer.step()
 
     def read() -> None:
-        with torch.no_grad(), autocast(enabled=half):
+        with torch.no_grad():
             model.text_tower(ids.flatten(0, 1))
 
-    rounds = ROUNDS if scale == "tiny" or DEVICE.type == "cuda" else 1
-    found = {"step": seconds(train, rounds), "text": seconds(read, rounds)}
-    kind = "accelerator" if DEVICE.type == "cuda" else "host"
-    return found | {"memory": peak_memory()[kind]}
+    step, text = fastest(train), fastest(read)
+    peak = peak_memory()["accelerator" if CUDA else "host"]
+    share = f"text tower {text:.2f} s ({text / step:.1%})"
+    return f"{scale}, run: {step:.2f} s a step, {share}, peak {peak} MiB"
 
 
-def alone(scale: str, images: int) -> dict[str, float]:
-    """The same in a process of its own, whose peak is that of this step alone."""
-    command = [sys.executable, __file__, "step", scale, str(images)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-    found = json.loads(done.stdout)
-    share = 100 * found["text"] / found["step"]
-    print(
-        f"{scale}, {images:2} images, {DEVICE.type}: {found['step']:.2f} s a step, text"
-        f" tower {found['text']:.2f} s ({share:.1f} %), peak {found['memory']} MiB"
-    )
-    return found
+def fastest(work: Callable[[], None]) -> float:
+    """Seconds of the fastest round, not counting what else a processor does."""
+    clock, took = time.perf_counter if CUDA else time.process_time, []
+    for _ in range(ROUNDS):
+        start = clock()
+        work()
+        if CUDA:
+            torch.cuda.synchronize()
+        took.append(clock() - start)
+    return min(took)
+
+
+def counted(scale: str) -> list[str]:
+    """Arithmetic of a step and its memory: what autograd keeps and what stays."""
+    model, images, ids = build(scale)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        images, ids = mode.from_tensor(images), mode.from_tensor(ids)
+        with FlopCounterMode(display=False) as text, torch.no_grad():
+            model.text_tower(ids.flatten(0, 1))
+        kept = {half: kept_bytes(model, images, ids, half=half) for half in (False, True)}
+        with FlopCounterMode(display=False) as step:
+            loss_of(model, images, ids, half=False).backward()
+    share = text.get_total_flops() / step.get_total_flops()
+    work = f"{step.get_total_flops() / 1e12:.1f} TFLOP a step"
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    frozen = sum(p.numel() for p in model.parameters()) - trained
+    stays = FLOAT * (4 * trained + frozen)  # weights, gradients, two of Adam's
+    lines = [f"{scale}, counted: {work}, text tower {share:.1%} of it"]
+    for half, size in kept.items():
+        words = f"{(stays + size) >> 20} MiB, {size >> 20} of them kept for gradients"
+        lines.append(f"  peak memory, {'bf16' if half else 'fp32'}: {words}")
+    return lines
+
+
+def kept_bytes(model: nn.Module, images: Tensor, ids: Tensor, *, half: bool) -> int:
+    """Bytes that autograd keeps of a forward pass, the parameters left out."""
+    own = {p.untyped_storage()._cdata for p in model.parameters()}
+    sizes: dict[int, int] = {}
+    held = []  # or an address might come again
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            sizes[storage._cdata] = storage.nbytes()
+            held.append(storage)
+        return tensor
+
+    with saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss_of(model, images, ids, half=half)
+    return sum(sizes.values())
 
 
 def main() -> None:
-    """Measure both scales; say what a cache would hold and what a step needs."""
-    alone("tiny", IMAGES)
-    if DEVICE.type == "cuda":
-        alone("full", IMAGES)
-    else:
-        low, high = (alone("full", images)["memory"] for images in SMALLER)
-        slope = (high - low) / (SMALLER[1] - SMALLER[0])
-        peak = low + slope * (IMAGES - SMALLER[0])
-        print(f"full, {IMAGES} images on that line: {peak:.0f} MiB in fp32")
-    positions, width = TOKENS["full"], 512  # of ViT-B/16's text tower
-    features = TRAINING_IMAGES * 2 * positions * width * 2  # bytes, half precision
-    ids = TRAINING_IMAGES * 2 * positions * 4
-    print(f"DukeMTMC-reID: features {features >> 20} MiB, ids {ids >> 20} MiB")
+    """Print both scales, and what a cache would hold."""
+    print(f"{IMAGES} images, {'accelerator' if CUDA else 'processor'}")
+    for scale in ("tiny", "full") if CUDA else ("tiny",):
+        print(measured(scale))
+    for scale in ("tiny", "full"):
+        print("\n".join(counted(scale)))
+    values = TRAINING_IMAGES * 2 * TOKENS["full"]  # positions of all captions
+    width = 512  # of ViT-B/16's text tower
+    sizes = f"features {HALF * values * width >> 20} MiB, ids {FLOAT * values >> 20}"
+    print(f"kept for all of DukeMTMC-reID's training images: {sizes} MiB")
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["step"]:
-        print(json.dumps(step(sys.argv[2], int(sys.argv[3]))))
-    else:
-        main()
+    sys.exit(main())
