@@ -39,6 +39,7 @@ results: .venv/ready  ## the README's table and outputs/index.html, from the run
 bench: .venv/ready  ## speed and memory, printed
 	$(BIN)/python bench/bench_pedestrians.py
 	$(BIN)/python bench/bench_rganet.py
+	$(BIN)/python bench/bench_fba.py
 	$(BIN)/pytest -q -s -m bench tests
 
 .venv/ready: requirements.lock pyproject.toml
