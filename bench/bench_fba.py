@@ -109,7 +109,7 @@ def counted(scale: str) -> list[str]:
         images, ids = mode.from_tensor(images), mode.from_tensor(ids)
         with FlopCounterMode(display=False) as text, torch.no_grad():
             model.text_tower(ids.flatten(0, 1))
-        kept = {half: kept_bytes(model, images, ids, half=half) for half in (False, True)}
+        sizes = [kept_bytes(model, images, ids, half=half) for half in (False, True)]
         with FlopCounterMode(display=False) as step:
             loss_of(model, images, ids, half=False).backward()
     share = text.get_total_flops() / step.get_total_flops()
@@ -118,9 +118,9 @@ def counted(scale: str) -> list[str]:
     frozen = sum(p.numel() for p in model.parameters()) - trained
     stays = FLOAT * (4 * trained + frozen)  # weights, gradients, two of Adam's
     lines = [f"{scale}, counted: {work}, text tower {share:.1%} of it"]
-    for half, size in kept.items():
+    for kind, size in zip(("fp32", "bf16"), sizes, strict=True):
         words = f"{(stays + size) >> 20} MiB, {size >> 20} of them kept for gradients"
-        lines.append(f"  peak memory, {'bf16' if half else 'fp32'}: {words}")
+        lines.append(f"  peak memory, {kind}: {words}")
     return lines
 
 
