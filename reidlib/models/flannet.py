@@ -25,8 +25,7 @@ from reidlib.backbones_clip import ImageTokens, ImageTower
 from reidlib.layers import BNNeck, CrossAttention, PlainAttention
 from reidlib.losses import triplet_loss
 
-FUSION = ("dynamic", "average", "sum", "concat")
-FUSED = ("feature", "logit")
+FUSION, FUSED = ("dynamic", "average", "sum", "concat"), ("feature", "logit")
 
 
 class Output(NamedTuple):
@@ -149,8 +148,7 @@ class FLaNNet(nn.Module):
         if cross_attention:
             plain = partial(PlainAttention, D, projected=False)
             self.attention = plain() if literal else CrossAttention(D, heads)
-        self.fusion, self.detach = fusion, detach
-        self.fuses_logits = fusion_of == "logit"
+        self.fusion, self.fusion_of, self.detach = fusion, fusion_of, detach
         self.image_neck = BNNeck(image_tower.width, num_identities)
         self.joint_necks = tied_necks(M + has_neck, D, num_identities)
         if width > D:
@@ -171,10 +169,9 @@ class FLaNNet(nn.Module):
         return torch.stack([feature.float() for feature in found], 1)
 
     def fuse(self, features: Tensor, logits: Tensor) -> tuple[Tensor | None, Tensor]:
-        """Return weights (B, M) of features (B, M, D) and what they make (B, D).
+        """Return weights (B, M) of features (B, M, D) and what they make. Eq. 8-10.
 
-        Eq. 8-10, of logits (B, M, N). A plain sum, and features laid end to end
-        (B, M D), have no weights.
+        logits (B, M, N). Sums (B, D) and features end to end (B, M D) have no weights.
         """
         if self.fusion == "concat":
             return None, features.flatten(1)
@@ -196,7 +193,7 @@ class FLaNNet(nn.Module):
             joint = torch.stack([neck(x).logits for neck, x in pairs], 1)  # (B, M, N)
             weights, fused = self.fuse(features, joint)
             logits = [self.image_neck(class_token).logits, joint[:, 0]]
-            if others and self.fuses_logits:
+            if others and self.fusion_of == "logit":
                 shares = 1 if weights is None else weights[..., None]
                 logits.append((shares * joint).sum(1))
             elif others:

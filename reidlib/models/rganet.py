@@ -144,7 +144,7 @@ class RGANet(nn.Module):
         self.image_tower, self.grid, self.num_regions = image_tower, image_tower.grid, N
         self.gamma, self.mean_ram, self.class_token = gamma, ram == "mean", class_token
         self.register_buffer("prototypes", fixed)
-        self.unjudged = 1 / N if N and assessment == "even" else 1.0  # w
+        self.even = 1 / N if N and assessment == "even" else 1.0  # w
         self.background = None if fixed is None else nn.Parameter(0.02 * torch.randn(D))
         self.discrimination = nn.Linear(D, 1) if has_alpha else None  # W_a
         self.memory = RegionMemory((N, D), kept, threshold) if has_beta else None
@@ -174,11 +174,7 @@ class RGANet(nn.Module):
             cosines = F.cosine_similarity(regions, self.memory.centers, dim=-1)
             beta = cosines.clamp_min(0) if self.mean_ram else cosines.softmax(-1)
         scores = [score for score in (alpha, beta) if score is not None]
-        weights = (
-            sum(scores)
-            if scores
-            else regions.new_full(regions.shape[:2], self.unjudged)
-        )
+        weights = sum(scores) if scores else torch.full_like(regions[..., 0], self.even)
         if self.mean_ram and scores:
             weights = weights / len(scores)
         elif alpha is not None:
