@@ -248,7 +248,7 @@ def beside_paper(
 
 def _by_row(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
     rows = list(study.rows.values())
-    frame.columns = pd.MultiIndex.from_tuples(frame.columns)
+    frame.columns = pd.MultiIndex.from_tuples(frame.columns, names=(None, None))
     return frame.reindex(rows).fillna("")
 
 

@@ -173,6 +173,11 @@ def test_rows_of_scores_with_more_words_are_settings_too(gather, outputs):
     assert not gather(settings=[other]).folders, "nobody planned it"
 
 
+def test_measures_that_nobody_has_are_an_empty_table(gather):
+    table = ablations.measured(gather(), ["mask AUC"])
+    assert table.shape == (3, 0) and list(table.index) == list(gather().rows.values())
+
+
 def test_histories_stand_side_by_side(gather):
     found = ablations.histories(gather(), "more", "camera")
     assert list(found) == ["plaza, seed 0", "plaza, seed 1", "plaza, seed 2"]
