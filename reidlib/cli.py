@@ -121,7 +121,10 @@ def _add_folder(
 
 
 def run_papers(args: argparse.Namespace, root: Path) -> int:
-    """Run each paper; the others go on when one fails, and the exit code says so."""
+    """Run each paper; the others go on when one fails, and the exit code says so.
+
+    Ends with a table and the files to open.
+    """
     plan_of = partial(
         make_plan,
         root,
@@ -140,14 +143,19 @@ def run_papers(args: argparse.Namespace, root: Path) -> int:
         refuse_other_parameters(plan)
     done = [plan for plan in plans if _carry_out(plan, args)]
     if done:
-        rows = [
-            row for p in done for row in records.rows_of(runs.read_metrics(p.folder))
-        ]
-        print(f"\n{_table(pd.DataFrame(rows))}\n")
+        print(f"\n{_table(pd.DataFrame(_rows(done, args)))}\n")
     for plan in done:
         files = [execute.NOTEBOOK] + ([execute.PAGE] if args.html else [])
         print(f"{plan.title}: {', '.join(_short(plan.folder / f) for f in files)}")
     return 0 if len(done) == len(plans) else 1
+
+
+def _rows(done: Sequence[Plan], args: argparse.Namespace) -> list[dict]:
+    """Every score of a paper; of several a row each, which can be compared."""
+    every = [records.rows_of(runs.read_metrics(plan.folder)) for plan in done]
+    rows = [row for rows in every for row in rows]
+    several = len(args.papers) > 1
+    return [row for row in rows if row["tested_on"] == args.on or not several]
 
 
 def _carry_out(plan: Plan, args: argparse.Namespace) -> bool:

@@ -207,11 +207,14 @@ def test_several_papers_give_one_table_and_a_failure_stops_no_other(
         stand_in(notebook, *rest)
 
     monkeypatch.setattr(execute, "_papermill", failing)
-    code, out, err = reid("run", "toy", "other", "third", "--on", "plaza")
+    further = ("-p", "also_on", '["station"]')
+    code, out, err = reid("run", "toy", "other", "third", "--on", "plaza", *further)
     assert code == 1
-    assert "other on plaza, full-s0 failed" in err and "no memory" in err
+    assert (
+        "other on plaza, full+also_on=station-s0 failed" in err and "no memory" in err
+    )
     table = [line.split()[0] for line in out.splitlines() if "drawn ped" in line]
-    assert table == ["toy", "third"]
+    assert table == ["toy", "third"], "a row each, of the benchmark asked for"
 
 
 @pytest.mark.parametrize(
