@@ -11,7 +11,7 @@ test check: export TQDM_DISABLE := 1
 .PHONY: demo test lab check format results gallery bench
 
 demo: .venv/ready  ## train all four papers on drawn pedestrians, two epochs each; pages and a table
-	$(BIN)/reid run fanet rganet flannet fba --on plaza -p epochs 2 --outputs outputs/demo --html
+	$(BIN)/reid run fanet rganet flannet fba --on plaza -p epochs 2 -p also_on '[]' --outputs outputs/demo --html
 
 test: .venv/ready  ## unit tests, doctests and every notebook
 	$(BIN)/pytest -q -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=600 --nbval-kernel-startup-timeout=300 tests reidlib notebooks
