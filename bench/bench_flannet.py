@@ -13,14 +13,13 @@ import time
 from collections.abc import Callable
 
 import torch
-from bench_full_size import IDENTITIES, Labels, parameters_of
-from open_clip.tokenizer import tokenize
+from bench_full_size import batch_of, build_flannet, parameters_of
 from torch import Tensor
 from torch.optim import SGD, Adam
 
-from reidlib.backbones import load_clip
+from reidlib.data import Batch
 from reidlib.machine import environment, peak_memory
-from reidlib.models import flannet, flannet_prompts
+from reidlib.models import flannet
 from reidlib.step import in_float32
 from reidlib.training import parameter_groups
 
@@ -29,29 +28,11 @@ MOST = 1.3  # times the floor, at the paper's batch
 IMAGES = 64  # the paper's batch
 
 
-def build(settings: dict) -> flannet.FLaNNet:
-    """FLaN-Net with random weights."""
-    size = settings["image_height"], settings["image_width"]
-    clip = load_clip("random", image_size=size, stride=settings["stride"])
-    text = flannet_prompts.spell(settings["prompt"])
-    ids = tokenize([text, *flannet_prompts.WORDS.values()])
-    shared = {"heads": settings["attention_heads"], "literal": settings["literal"]}
-    depth = {"queries": settings["queries"], "blocks": settings["blocks"]}
-    prompts = flannet_prompts.PromptEncoder(
-        clip.text, ids[0], ids[1:, 1], **depth, **shared
-    )
-    parts = {
-        name: settings[name] for name in ("cross_attention", "fusion", "fusion_of")
-    }
-    parts |= {"detach": settings["detach"], "num_identities": IDENTITIES}
-    return flannet.FLaNNet(clip.image, prompts, **parts, **shared)
-
-
-def step(model: flannet.FLaNNet, images: Tensor, batch: Labels, half: bool) -> Tensor:
+def step(model: flannet.FLaNNet, batch: Batch, half: bool) -> Tensor:
     """From images to gradients; the loss."""
     model.zero_grad(set_to_none=True)
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
-        output = model(images)
+    with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=half):
+        output = model(batch.images)
     loss = sum(flannet.objective(in_float32(output), batch).values())
     loss.backward()
     return loss
@@ -78,10 +59,9 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def measure(model: flannet.FLaNNet, images: Tensor, each: int, half: bool) -> dict:
-    """Seconds of the fastest step, floor and optimisers; `each` images an identity."""
-    labels = torch.arange(len(images), device=images.device) // each
-    batch = Labels(labels, labels)
+def measure(model: flannet.FLaNNet, batch: Batch, *, half: bool) -> dict[str, float]:
+    """Seconds of the fastest step, floor and optimisers."""
+    images = batch.images
     shape = len(images), model.prompts.ids.shape[1], model.prompts.text_tower.width
     words = torch.randn(shape, device=images.device, requires_grad=True)
     still = {"lr": 0.0, "weight_decay": 0.0}
@@ -89,7 +69,7 @@ def measure(model: flannet.FLaNNet, images: Tensor, each: int, half: bool) -> di
     optimizers = [Adam(groups), SGD([model.arcface], **still)]
     work = {
         "floor": lambda: floor(model, images, words, half),
-        "step": lambda: step(model, images, batch, half),
+        "step": lambda: step(model, batch, half),
         "optimisers": lambda: [optimizer.step() for optimizer in optimizers],
     }
     rounds = [{name: timed(do) for name, do in work.items()} for _ in range(1 + ROUNDS)]
@@ -100,19 +80,18 @@ def main(arguments: list[str]) -> int:
     """Print seconds, ratio and memory; 1 where the ratio exceeds what is promised."""
     precision, count = [*arguments, *("fp32", IMAGES)[len(arguments) :]]
     settings, count = parameters_of("flannet"), int(count)
+    settings["num_identities_per_batch"] = count // settings["images_per_identity"]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    size = settings["image_height"], settings["image_width"]
     torch.manual_seed(0)
-    model = build(settings).to(device)
-    images = torch.randn(count, 3, *size, device=device)
-    each, half = settings["images_per_identity"], precision == "bf16"
-    best = measure(model, images, each, half)
+    model, batch = build_flannet(settings).model.to(device), batch_of(settings, device)
+    best = measure(model, batch, half=precision == "bf16")
     ratio = best["step"] / best["floor"]
     hardware = environment()["hardware"]
     name = hardware["processor"] if device.type == "cpu" else hardware["accelerator"]
     peak = peak_memory()["host" if device.type == "cpu" else "accelerator"]
     print(f"{name}, {hardware['threads']} threads, torch {torch.__version__}")
-    print(f"FLaN-Net, {count} images of {size[0]}x{size[1]}, {precision}, {peak} MiB")
+    shape = "x".join(map(str, batch.images.shape))
+    print(f"FLaN-Net {shape} {precision}, {peak} MiB")
     print("  ".join(f"{name} {1000 * taken:.0f} ms" for name, taken in best.items()))
     print(f"step over floor {ratio:.2f}, {count / best['step']:.1f} images/s")
     return int(count >= IMAGES and ratio > MOST)

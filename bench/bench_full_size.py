@@ -16,16 +16,18 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
+from open_clip.tokenizer import tokenize
 from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.optim import SGD, Adam
 from torch.utils.flop_counter import FlopCounterMode
 
-from reidlib.backbones import load_clip, load_resnet
+from reidlib.backbones import Clip, load_clip, load_resnet
 from reidlib.data import Batch
 from reidlib.extraction import images_of
 from reidlib.machine import environment, peak_memory
-from reidlib.models import baseline, fanet, rganet
+from reidlib.models import baseline, fanet, fba, fba_losses, flannet, rganet
+from reidlib.models.flannet_prompts import WORDS, PromptEncoder, spell
 from reidlib.optim import fuse, parameter_groups
 from reidlib.params import resolve
 from reidlib.runs import ROOT
@@ -34,6 +36,7 @@ from reidlib.step import Step
 
 STEPS = 5  # behind one that warms up; the fastest counts
 IDENTITIES, CAMERAS = 751, 6  # Market-1501
+CAPTION = "a pedestrian with " + 80 * "a bag and "  # longer than CLIP reads
 PEAKS = {  # bf16 operations per second without sparsity, from the makers' data sheets
     "H200": 989e12,
     "H100 PCIe": 756e12,
@@ -52,6 +55,8 @@ class Work(NamedTuple):
     objective: Callable[..., dict[str, Tensor]]
     weights: dict[str, float]
     after_step: Callable[..., object] | None = None
+    inputs: Callable[[Batch], tuple] = images_of
+    left_out: tuple[str, ...] = ()  # parameters with an SGD of their own
 
 
 def parameters_of(paper: str, benchmark: str = "market1501", scale="full") -> dict:
@@ -85,9 +90,7 @@ def build_fanet(settings: dict) -> Work:
 
 def build_rganet(settings: dict) -> Work:
     """RGANet with random weights, prototypes and memory."""
-    size = settings["image_height"], settings["image_width"]
-    backbone = "tiny" if settings["backbone"] == "tiny" else "random"
-    tower = load_clip(backbone, image_size=size, stride=settings["stride"]).image
+    tower = random_clip(settings).image
     prototypes = torch.randn(settings["num_regions"], tower.joint_width)
     model = rganet.RGANet(tower, prototypes, num_identities=IDENTITIES)
     model.memory.start(torch.randn(1, *prototypes.shape))
@@ -95,22 +98,73 @@ def build_rganet(settings: dict) -> Work:
     return Work(model, rganet.objective, dict.fromkeys(terms, 1), model.memory.update)
 
 
-BUILDERS = {"baseline": build_baseline, "fanet": build_fanet, "rganet": build_rganet}
+def build_flannet(settings: dict) -> Work:
+    """FLaN-Net with random weights, whole."""
+    clip, shared = random_clip(settings), {"heads": settings["attention_heads"]}
+    ids = tokenize([spell(settings["prompt"]), *WORDS.values()])
+    words = {name: settings[name] for name in ("queries", "blocks", "literal")}
+    names = ("cross_attention", "fusion", "fusion_of", "detach", "literal")
+    parts = {name: settings[name] for name in names} | {"num_identities": IDENTITIES}
+    prompts = PromptEncoder(clip.text, ids[0], ids[1:, 1], **words, **shared)
+    model = flannet.FLaNNet(clip.image, prompts, **parts, **shared)
+    weights = dict.fromkeys(("triplet", "identity", "arcface"), 1)
+    weights["align"] = settings["align_weight"]
+    return Work(model, flannet.objective, weights, left_out=("arcface",))
+
+
+def build_fba(settings: dict) -> Work:
+    """FBA with random weights, whole, and captions of full length."""
+    clip = random_clip(settings)
+    names = ("heads", "residual", "mask", "pairing", "detach_mask")
+    parts = {name: settings[name] for name in names} | {"depth": settings["blocks"]}
+    model = fba.FBA(clip.image, clip.text, num_identities=IDENTITIES, **parts)
+    weights = dict.fromkeys(("identity", "triplet"), 1)
+    weights |= {f"crossed_{name}": weight for name, weight in weights.items()}
+    weights |= dict.fromkeys(("tri_div", "consistency"), settings["diversity_weight"])
+    captions = tokenize([CAPTION, CAPTION])
+
+    def inputs(batch: Batch) -> tuple[Tensor, Tensor]:
+        ids = captions.to(batch.images.device)
+        return batch.images, ids.expand(len(batch.images), -1, -1)
+
+    return Work(model, fba_losses.objective, weights, inputs=inputs)
+
+
+def random_clip(settings: dict) -> Clip:
+    """CLIP's towers; at full scale with random weights, which cost the same."""
+    size = settings["image_height"], settings["image_width"]
+    backbone = "tiny" if settings["backbone"] == "tiny" else "random"
+    return load_clip(backbone, image_size=size, stride=settings["stride"])
+
+
+BUILDERS = {
+    "baseline": build_baseline,
+    "fanet": build_fanet,
+    "fba": build_fba,
+    "flannet": build_flannet,
+    "rganet": build_rganet,
+}
 
 
 def step_of(work: Work, settings: dict, precision: str, device: torch.device) -> Step:
     """One step of the paper's training, as training.fit makes it."""
     decay, lr = settings["weight_decay"], settings["learning_rate"]
-    groups = parameter_groups(work.model.to(device), lr=lr, weight_decay=decay)
+    model, fields = work.model.to(device), work._asdict()
+    left_out = fields.pop("left_out")
+    rates = {"lr": lr, "weight_decay": decay}
+    groups = parameter_groups(model, **rates, leave_out=left_out)
     with_momentum = settings.get("optimizer_name") == "sgd"
     kind = partial(SGD, momentum=settings["momentum"]) if with_momentum else Adam
     optimizers = [kind(groups)]
+    for name in left_out:
+        rates = {"lr": settings[f"{name}_learning_rate"]}
+        rates["momentum"] = settings[f"{name}_momentum"]
+        optimizers.append(SGD([model.get_parameter(name)], **rates))
     fuse(optimizers, device)
     return Step(
-        **work._asdict(),
+        **fields,
         optimizers=optimizers,
         scaler=GradScaler(device.type, enabled=False),
-        inputs=images_of,
         device=device,
         precision=precision,
         max_gradient_norm=None,
