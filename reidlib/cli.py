@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from reidlib import cli_data, execute, params, records, runs, sweeps
+from reidlib import batches, cli_data, execute, params, records, runs, sweeps
 from reidlib.plans import Plan, make_plan, refuse_other_parameters
 from reidlib.schema import ParameterError
 
@@ -93,10 +93,16 @@ def _describe_sweep(sweep: argparse.ArgumentParser, root: Path) -> None:
     several("--variants", default=[], help="rows of the ablation; all if not given")
     several("--seeds", required=True, type=int, metavar="SEED", help="e.g. 0 1 2")
     text = (
-        "runs side by side (default 1); they share the cores unless OMP_NUM_THREADS is"
-        " set, and another number of threads changes results in their last bits"
+        "runs side by side (1, or what a profile says); they share the cores unless"
+        " OMP_NUM_THREADS is set, and another number of threads changes results in"
+        " their last bits"
     )
-    sweep.add_argument("--jobs", type=int, default=1, metavar="N", help=text)
+    sweep.add_argument("--jobs", type=int, metavar="N", help=text)
+    text = (
+        "a folder of profiles/ that says where Snakemake queues the runs, e.g. slurm;"
+        " default where it is installed, else none: one after another without it"
+    )
+    sweep.add_argument("--profile", metavar="NAME", help=text)
     _add_values(sweep, root)
 
 
@@ -193,9 +199,10 @@ def run_sweep(args: argparse.Namespace, root: Path) -> int:
         "data_root": args.data,
     }
     overrides = dict(args.parameter)
+    profile = batches.choose_profile(args.profile, root)
     plans = sweeps.plan(**asked, scale=args.scale, overrides=overrides)
     page = sweeps.plan_page(**asked)
-    failures = sweeps.run(plans, args.jobs, partial(print, flush=True))
+    failures = _run_all(plans, args, profile, root)
     for plan, message in failures:
         _complain(f"{plan.title} failed: {message}")
         _point_at_files(plan)
@@ -204,6 +211,26 @@ def run_sweep(args: argparse.Namespace, root: Path) -> int:
         page = None
     written = page is None or _write_page(page)
     return 0 if written and not failures else 1
+
+
+def _run_all(
+    plans: Sequence[Plan], args: argparse.Namespace, profile: str, root: Path
+) -> list[sweeps.Failure]:
+    report = partial(print, flush=True)
+    if profile == batches.NO_PROFILE:
+        return sweeps.run(plans, 1 if args.jobs is None else args.jobs, report)
+    config = {
+        "runs": [_ablation_name(args.ablation, root)],
+        "benchmarks": args.on,
+        "variants": args.variants,
+        "seeds": args.seeds,
+        "scale": args.scale or "",
+        "parameters": dict(args.parameter),
+        "outputs": str(args.outputs.resolve()),
+        "data": str(args.data.resolve()),
+    }
+    queue = {"profile": profile, "jobs": args.jobs, "root": root}
+    return batches.run(plans, config, **queue, report=report)
 
 
 def _ablation_name(text: str, root: Path) -> str:

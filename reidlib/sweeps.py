@@ -95,6 +95,12 @@ def missing(plans: Iterable[Plan]) -> list[Plan]:
     return [one for one in plans if not runs.is_complete(one.folder)]
 
 
+def check_jobs(jobs: int) -> None:
+    """Raise ParameterError for less than one run at a time."""
+    if jobs < 1:
+        raise ParameterError(f"jobs: {jobs}; at least 1 is wanted")
+
+
 def run(
     plans: Sequence[Plan], jobs: int = 1, report: Callable[[str], object] = print
 ) -> list[Failure]:
@@ -103,8 +109,7 @@ def run(
     `report` gets a line at the start and one for each run as it ends. A run that was
     interrupted goes on; one that fails stops no other. No run outlives an exception.
     """
-    if jobs < 1:
-        raise ParameterError(f"jobs: {jobs}; at least 1 is wanted")
+    check_jobs(jobs)
     waiting, running, failures = missing(plans), [], []
     total, ended = len(plans), len(plans) - len(waiting)
     report(f"{total} runs, {ended} already there")
@@ -148,18 +153,31 @@ def _environment(jobs: int) -> dict[str, str]:
     """This process's environment; runs side by side share the cores."""
     if jobs == 1:
         return dict(os.environ)
+    return {**os.environ, "OMP_NUM_THREADS": str(threads(jobs))}
+
+
+def threads(jobs: int) -> int:
+    """Threads of each of `jobs` runs: OMP_NUM_THREADS, else a share of the cores."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    if given.isdigit():
+        return int(given)
     on_linux = hasattr(os, "sched_getaffinity")
     cores = len(os.sched_getaffinity(0)) if on_linux else os.cpu_count() or 1
-    return {"OMP_NUM_THREADS": str(max(1, cores // jobs)), **os.environ}
+    return max(1, cores // jobs)
 
 
 def _outcome(one: _Run) -> tuple[Failure | None, str]:
     one.process.stdin.close()
     if not runs.is_complete(one.plan.folder):
         return Failure(one.plan, _reason(one)), "FAILED"
-    scores = runs.read_metrics(one.plan.folder)["scores"]
+    return None, describe(one.plan.folder, time.monotonic() - one.began)
+
+
+def describe(folder: Path, seconds: float) -> str:
+    """Say in a line what a finished run scored, and how long it took."""
+    scores = runs.read_metrics(folder)["scores"]
     words = [f"{name} {100 * score['mAP']:.1f} mAP" for name, score in scores.items()]
-    return None, ", ".join([*words, f"{time.monotonic() - one.began:.0f} s"])
+    return ", ".join([*words, f"{seconds:.0f} s"])
 
 
 def _reason(one: _Run) -> str:

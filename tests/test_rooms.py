@@ -55,8 +55,18 @@ ROOMS: dict[str, set[str]] = {
     "execute": {"runs"},
     "plans": {"params", "readers", "runs", "schema"},
     "sweeps": {"execute", "params", "plans", "runs", "schema"},
+    "batches": {"execute", "params", "plans", "runs", "schema", "sweeps"},
     "cli_data": {"fixtures", "readers", "schema"},
-    "cli": {"cli_data", "execute", "params", "plans", "records", "results", "runs"}
+    "cli": {
+        "batches",
+        "cli_data",
+        "execute",
+        "params",
+        "plans",
+        "records",
+        "results",
+        "runs",
+    }
     | {"schema", "showing", "sweeps"},
     # tables and figures, for notebooks
     "published": set(),
