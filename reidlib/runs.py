@@ -94,13 +94,14 @@ def write_parameters(folder: Path, parameters: Mapping[str, Any]) -> None:
 def differing(folder: Path, parameters: Mapping[str, Any]) -> dict[str, tuple]:
     """Compare a run folder with parameters: name -> (there, wanted) where they differ.
 
-    A folder without params.yaml differs in nothing; for parameters that came after its
-    run, what that run had counts (LATER).
+    A folder without params.yaml, or with an empty one, differs in nothing; for
+    parameters that came after its run, what that run had counts (LATER).
     """
     path = folder / "params.yaml"
-    if not path.is_file():
+    there = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else None
+    if not there:
         return {}
-    there, wanted = yaml.safe_load(path.read_text("utf-8")), recorded(parameters)
+    wanted = recorded(parameters)
     there = {name: LATER[name] for name in LATER if name in wanted} | there
     return {
         name: (there.get(name), wanted.get(name))
