@@ -9,9 +9,10 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from conftest import notebook
 
-from reidlib import batches, cli, execute, runs, sweeps
+from reidlib import batches, cli, execute, params, runs, sweeps
 from reidlib.schema import ParameterError
 
 CONFIG = {"runs": "toy_parts", "benchmarks": "plaza", "seeds": 0}
@@ -111,6 +112,13 @@ def test_the_command_of_a_run_makes_the_run_that_was_planned(house, monkeypatch,
         assert (python, module, verb) == (sys.executable, ["-m", "reidlib.cli"], "run")
         assert cli.main(shlex.split(command)[3:], house) == 1
         assert carried_out[-1].folder == (house / folder).resolve()
+
+
+def test_by_default_a_batch_is_all_papers():
+    config = yaml.safe_load((runs.ROOT / "workflow/config.yaml").read_text())
+    assert config["runs"] == sorted(params.owners(runs.ROOT / "params/papers"))
+    batch = batches.read(config | {"outputs": "outputs/none"}, runs.ROOT)
+    assert len(batch.runs) == len(config["runs"]) * len(config["seeds"])
 
 
 @pytest.mark.parametrize(
