@@ -173,7 +173,8 @@ def test_feature_points_show_groups_by_colour_and_kinds_by_marker():
         markers = {name: line.get_marker() for name, line in lines.items()}
         assert markers["f, image"] == markers["b, image"] != markers["b, text"]
         assert lines["b, text"].get_xydata().tolist() == [[3, 3]] * 3
-    assert "no run yet" in plots.feature_points({}).axes[0].texts[0].get_text()
+    for nothing in ({}, {"plaza": {}}):
+        assert "no run yet" in plots.feature_points(nothing).axes[0].texts[0].get_text()
 
 
 def test_where_nothing_was_run_figures_say_so():

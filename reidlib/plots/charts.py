@@ -188,7 +188,8 @@ def feature_points(planes: Mapping[str, Mapping[str, Any]]) -> Figure:
             marker = "o^sD"[kinds.index(kind)]
             ax.plot(*to_array(points).T, marker, label=name, alpha=0.6, **look)
         ax.set(title=title, xticks=[], yticks=[])
-        ax.legend(fontsize=7)
+        if plane:
+            ax.legend(fontsize=7)
     if not names:
         _say_nothing(axes[0])
     return figure
