@@ -21,8 +21,10 @@ from reidlib import kept
 from reidlib.captions import CaptionIds, words_of
 from reidlib.data import Sample, test_loader
 from reidlib.extraction import evaluating
-from reidlib.foreground import person_shares, some
+from reidlib.foreground import PERSON, some
 from reidlib.masks import share_inside
+from reidlib.parts import true_parts
+from reidlib.pedestrians import Part
 from reidlib.transforms import Transform
 
 REGIONS = ("foreground", "background")
@@ -39,6 +41,7 @@ class Looks(NamedTuple):
     ids: Tensor | None  # of the person's caption (n, L)
     mask: Tensor | None  # m (n, L), 0 off words
     person: Tensor | None  # (n, h, w) share of each cell on the person; None: unknown
+    occluder: Tensor | None  # (n, h, w) the same of what hides the person
 
 
 def look(
@@ -62,7 +65,11 @@ def look(
     found = {name: torch.cat([part[name] for part in parts]) for name in _names(parts)}
     maps = {name: found[name] for name in REGIONS if name in found}
     others = (found.get(name) for name in ("features", "ids", "mask"))
-    return Looks(paths, maps, *others, person_shares(paths, model.grid))
+    parts = true_parts(paths, model.grid)  # (n, Part, h, w)
+    true = (None, None)
+    if parts is not None:
+        true = parts[:, PERSON].sum(1), parts[:, Part.OCCLUDER]
+    return Looks(paths, maps, *others, *true)
 
 
 def _names(parts: Sequence[Mapping[str, Tensor]]) -> list[str]:
@@ -105,6 +112,9 @@ def quality(looks: Looks, count: int) -> pd.Series:
                             mean over images; `person's area` is what looking
                             everywhere scores
     background off person   share of the background words' attention off the person
+    foreground on occluder  share of the foreground words' attention on what hides the
+                            person, over those images that have an `occluder's area`;
+                            background on occluder  the same of the background words
     silhouette of regions   of foreground against background over all four features, by
                             cosine, in [-1, 1]; of modalities: image against text
     cosine within, across   of image and text of one region; of two regions
@@ -119,9 +129,22 @@ def quality(looks: Looks, count: int) -> pd.Series:
         for name, attention in looks.maps.items():
             share = share_inside(attention, shares[name]).nanmean()
             found[titles[name]] = share
+    if looks.occluder is not None:
+        found |= _on_occluder(looks.maps, looks.occluder)
     if looks.features is not None:
         found |= _distances(looks.features, count)
     return pd.Series({name: float(value) for name, value in found.items()}, dtype=float)
+
+
+def _on_occluder(maps: Mapping[str, Tensor], occluder: Tensor) -> dict[str, Tensor]:
+    chosen = occluder.flatten(1).any(1)  # (n,)
+    if not chosen.any():
+        return {}
+    there = occluder[chosen]
+    return {"occluder's area": there.mean()} | {
+        f"{name} on occluder": share_inside(attention[chosen], there).nanmean()
+        for name, attention in maps.items()
+    }
 
 
 def _distances(features: Tensor, count: int) -> dict[str, float | Tensor]:
@@ -157,15 +180,22 @@ def word_weights(looks: Looks, least: int = 1) -> pd.DataFrame:
     """Which words carry the pooled feature: mean m of each, the heaviest first.
 
     least   in how many captions a word has to be
-    Columns m in [0, 1] and captions; no rows where the pooling has no mask.
+    Columns m in [0, 1] and captions; no rows where the pooling has no mask. The first
+    word of captions stands apart: the background's often begin with it, too, and then
+    its maps cannot differ (FBA-3).
     """
     if looks.mask is None:
         return pd.DataFrame({"m": [], "captions": []}, dtype=float)
     places = torch.arange(looks.ids.shape[1])
     words = (places > 0) & (places < looks.ids.argmax(1, keepdim=True))
-    table = pd.DataFrame({"id": looks.ids[words], "m": looks.mask[words].double()})
-    found = table.groupby("id")["m"].agg(["mean", "count"])
-    found.index = pd.Index(words_of(found.index), name="word")
+    columns = {"id": looks.ids[words], "m": looks.mask[words].double()}
+    table = pd.DataFrame(columns | {"first": (places == 1).expand_as(words)[words]})
+    found = table.groupby(["id", "first"])["m"].agg(["mean", "count"])
+    spelled = words_of(found.index.get_level_values("id"))
+    is_first = found.index.get_level_values("first")
+    pairs = zip(spelled, is_first, strict=True)
+    named = [f"{word} (first)" if first else word for word, first in pairs]
+    found.index = pd.Index(named, name="word")
     found = found.rename(columns={"mean": "m", "count": "captions"})
     return found[found["captions"] >= least].sort_values("m", ascending=False)
 

@@ -23,7 +23,7 @@ LEFT = 1 - PERSON
 
 def looks(n: int = 1, **parts) -> Looks:
     empty = {"maps": {}, "features": None, "ids": None, "mask": None}
-    fields = empty | {"person": PERSON.expand(n, -1, -1)} | parts
+    fields = empty | {"person": PERSON.expand(n, -1, -1), "occluder": None} | parts
     return Looks(tuple(Path(f"query/{i}.jpg") for i in range(n)), **fields)
 
 
@@ -35,6 +35,18 @@ def test_branches_that_look_where_they_should_score_one():
     assert swapped["foreground on person"] == swapped["background off person"] == 0
     even = quality(looks(maps={"foreground": torch.ones(1, 2, 2)}), 9)
     assert even.to_dict() == {"person's area": 0.5, "foreground on person": 0.5}
+
+
+def test_attention_on_what_hides_is_a_mean_over_images_that_have_it():
+    corner, nothing = torch.tensor([[0.0, 1.0], [0.0, 0.0]]), torch.zeros(2, 2)
+    maps = torch.tensor([[[1.0, 1.0], [2.0, 0.0]], [[9.0, 0.0], [0.0, 0.0]]])
+    occluder = torch.stack([corner, nothing])
+    both = {"foreground": maps, "background": occluder}
+    found = quality(looks(2, maps=both, occluder=occluder), 9)
+    assert found["occluder's area"] == found["foreground on occluder"] == 0.25
+    assert found["background on occluder"] == 1
+    clean = quality(looks(2, maps=both, occluder=torch.zeros(2, 2, 2)), 9)
+    assert not clean.index.str.contains("occluder").any()
 
 
 def test_nothing_is_scored_where_nothing_is_known():
@@ -89,11 +101,19 @@ def test_words_are_weighed_by_their_mean_m():
     ids = tokenize(["a red shirt", "a blue shirt"], 6)
     mask = torch.tensor([[0, 0.0, 1.0, 0.5, 0, 0], [0, 0.2, 0.9, 1.0, 0, 0]])
     found = word_weights(looks(2, ids=ids, mask=mask))
-    assert found.index.tolist() == ["red", "blue", "shirt", "a"]
+    assert found.index.tolist() == ["red", "blue", "shirt", "a (first)"]
     assert found["m"].tolist() == pytest.approx([1.0, 0.9, 0.75, 0.1])
     assert found["captions"].tolist() == [1, 1, 2, 2]
     assert word_weights(looks(2, ids=ids, mask=mask), least=2).shape == (2, 2)
     assert word_weights(looks()).empty
+
+
+def test_the_first_word_of_captions_stands_apart():
+    ids = tokenize(["a red a", "red"], 5)
+    mask = torch.tensor([[0, 1.0, 0.5, 0.0, 0], [0, 0.25, 0, 0, 0]])
+    found = word_weights(looks(2, ids=ids, mask=mask))
+    expected = {"a (first)": 1.0, "red": 0.5, "red (first)": 0.25, "a": 0.0}
+    assert found["m"].to_dict() == expected
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +133,7 @@ def test_looking_at_drawn_people(queries, row, tmp_path):
     assert list(found.maps) == names.get(row, ["foreground", "background"])
     assert (found.features is not None) == branched
     assert (found.mask is not None) == (row == "full")
-    assert found.person.shape == (6, *model.grid)
+    assert found.person.shape == found.occluder.shape == (6, *model.grid)
     for attention in found.maps.values():
         assert attention.shape == (6, *model.grid)
         mass = attention.flatten(1).sum(1)

@@ -321,6 +321,17 @@ def test_an_embedding_is_what_the_losses_saw_and_knows_only_its_image(row):
         torch.testing.assert_close(single[0], one[2])
 
 
+@pytest.mark.parametrize("row", TABLE_3)
+def test_features_are_the_same_in_training_and_at_test_time(row):
+    """At test time torch takes a faster path through the blocks of self-attention."""
+    model, texts = tiny(**TABLE_3[row]), captions()
+    trained = model.train()(images(), texts).embedding
+    with torch.no_grad():
+        tested = model.eval().embed(images(), texts)
+    for one, two in zip(trained, tested, strict=True):
+        torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
+
+
 def test_without_captions_the_image_tower_is_all_that_runs():
     model = tiny().eval()
     full = model.embed(images(), captions())

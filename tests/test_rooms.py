@@ -82,7 +82,7 @@ ROOMS: dict[str, set[str]] = {
     "foreground": {"data", "extraction", "kept", "masks", "pedestrians", "transforms"},
     "looking": {"data", "extraction", "kept", "parts", "pedestrians", "transforms"},
     "branches": {"captions", "data", "extraction", "foreground", "kept", "masks"}
-    | {"transforms"},
+    | {"parts", "pedestrians", "transforms"},
     "parsing": {"data", "pedestrians"},
     "parts": {
         *("data", "extraction", "image_cache", "kept", "masks", "pedestrians", "runs"),
