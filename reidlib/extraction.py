@@ -71,7 +71,7 @@ def extract(
                 other = in_float32(embed(*inputs(mirrored)))
                 embedding = _fieldwise(lambda a, b: (a + b) / 2, embedding, other)
             _check_finite(embedding, batch.paths)
-            embeddings.append(embedding)
+            embeddings.append(_fieldwise(_of_its_own, embedding))
             pids.append(batch.labels)
             camids.append(batch.camids)
             paths.extend(batch.paths)
@@ -97,7 +97,8 @@ def observe(
     with evaluating(model):
         for batch in loader:
             found = read(model(*inputs(batch.to(device))))
-            parts.append({name: t.float().cpu() for name, t in found.items()})
+            found = {name: t.float().cpu() for name, t in found.items()}
+            parts.append({name: _of_its_own(t) for name, t in found.items()})
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -117,6 +118,11 @@ def _fieldwise(function: Callable[..., Tensor], first: Any, *others: Any) -> Any
     if isinstance(first, Tensor):
         return function(first, *others)
     return type(first)(*map(function, first, *others))
+
+
+def _of_its_own(part: Tensor) -> Tensor:
+    """A class token that is a view of all tokens would keep them all in memory."""
+    return part if part.untyped_storage().nbytes() <= part.nbytes else part.clone()
 
 
 def _check_finite(embedding: Any, paths: tuple[Path, ...]) -> None:

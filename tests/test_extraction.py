@@ -62,6 +62,23 @@ def test_extract_named_tuples_by_field():
     assert embedded.embeddings.logits.shape == (24, NUM_LABELS)
 
 
+class FirstChannel(nn.Module):
+    """As a class token is: a view of everything there is."""
+
+    def forward(self, images):
+        return images.flatten(2)[:, 0]
+
+
+def test_a_view_does_not_keep_what_it_is_a_view_of(monkeypatch):
+    joined, cat = [], torch.cat
+    monkeypatch.setattr(torch, "cat", lambda parts: joined.extend(parts) or cat(parts))
+    model, loader = FirstChannel(), ordered_loader()
+    extract(model, loader, device="cpu")
+    observe(model, loader, lambda output: {"first": output}, device="cpu")
+    assert len(joined) >= 2 * len(loader)
+    assert all(part.untyped_storage().nbytes() == part.nbytes for part in joined)
+
+
 def test_what_is_read_of_outputs_is_joined_in_order():
     model, _ = toy_run(epochs=1)
     model.train()
