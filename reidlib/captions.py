@@ -64,7 +64,7 @@ class CaptionIds:
 
     captions   by path, as `captions_of` reads them
     context    positions of the text tower: what is longer loses its last words, and
-               the end of text takes the last position (spec FBA-13)
+               the end of text takes the last position (FBA-13)
     truncated  how many captions lost words       longest  tokens of the longest one
     Ids are kept, at most 616 bytes an image; a text tower's features, 2 x 77 x 512 in
     half precision, would be 256 times that, and save a few percent of a step.

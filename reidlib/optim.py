@@ -154,7 +154,7 @@ def warmup_cosine(
 
     warmup_in_cycle=False  the cosine starts at the base rate when the warm-up ends
     warmup_in_cycle=True   its clock starts at epoch 0 as in timm's scheduler, so the
-                           rate drops where the warm-up ends (spec FBA-11)
+                           rate drops where the warm-up ends (FBA-11)
     The factors are relative to each group's own rate.
     """
     _check_warmup(warmup_epochs, warmup_factor)
