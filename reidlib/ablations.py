@@ -127,19 +127,20 @@ def histories(study: Study, variant: str, column: str) -> pd.DataFrame:
 def learning(study: Study, column: str) -> pd.DataFrame:
     """A column of the histories in the first and the last epoch, mean over seeds.
 
-    A row per variant; columns (setting, epoch).
+    A row per variant; columns (what was trained on, epoch).
     """
-    columns = {}
-    for setting in study.settings:
-        title, epochs = study.title(setting), {"first epoch": 0, "last epoch": -1}
-        for when, place in epochs.items():
+    columns, where = {}, {}
+    for setting in study.settings:  # however many are tested on: one training
+        where.setdefault(setting.trained_on, setting)
+    for name, setting in where.items():
+        for when, place in {"first epoch": 0, "last epoch": -1}.items():
             values = {}
             for variant, row in study.rows.items():
                 folders = study.folders.get((variant, setting), {}).values()
                 runs = [pd.read_csv(f / "history.csv")[column] for f in folders]
                 seeds = pd.Series([run.iloc[place] for run in runs])
                 values |= {row: _plus_minus(seeds, ".2f")} if len(seeds) else {}
-            columns[title, when] = pd.Series(values, dtype=object)
+            columns[f"trained on {name}", when] = pd.Series(values, dtype=object)
     return _by_row(study, pd.DataFrame(columns))
 
 

@@ -1,11 +1,17 @@
 """What became of a paper's claims in the runs of an ablation."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
+from IPython.display import Markdown
 
 from reidlib.ablations import METRICS, NO_BREAK, Setting, Study, per_query
 from reidlib.comparison import Comparison, compare, sentence, verdict
+from reidlib.params import Claim
+
+LEARNED = 0.95  # of the first epoch's identity loss: the last one's is less
+IN_MARKDOWN = re.compile(r"[\\`*_$<]")  # what names have that is no mark of ours
 
 
 def comparisons(study: Study, setting: Setting) -> list[Comparison | None]:
@@ -21,6 +27,20 @@ def comparisons(study: Study, setting: Setting) -> list[Comparison | None]:
     return found
 
 
+def learned(study: Study, variant: str, setting: Setting) -> bool:
+    """Whether in any run of a row the identity loss has fallen, by a twentieth or more.
+
+    Compared are the means over the first and the last epoch. All runs of a row have to
+    stay where they began: a single one shows in the interval over seeds. A history of
+    one epoch, or without that loss, cannot tell and counts as learned.
+    """
+    for folder in study.folders.get((variant, setting), {}).values():
+        loss = pd.read_csv(folder / "history.csv").get("identity")
+        if loss is None or len(loss) < 2 or loss.iloc[-1] < LEARNED * loss.iloc[0]:
+            return True
+    return not study.folders.get((variant, setting))
+
+
 def judged(study: Study) -> pd.DataFrame:
     """Every claim in every setting: differences in points, intervals, verdict."""
     rows = []
@@ -28,14 +48,14 @@ def judged(study: Study) -> pd.DataFrame:
         found = comparisons(study, setting)
         for claim, result in zip(study.ablation.claims, found, strict=True):
             where = study.title(setting).removeprefix("ours, ")
-            row = {"claim": claim.says, "where": where, "metric": claim.metric}
-            row["ours"], row["against"] = (
-                study.rows[n] for n in (claim.ours, claim.other)
-            )
-            rows.append(
-                row | (_in_points(result) if result else {"verdict": "not run"})
-            )
-    return pd.DataFrame(rows)
+            row = {"claim": claim.says, "where": where, "metric": METRICS[claim.metric]}
+            row["said to be better"] = study.rows[claim.ours]
+            row["than"] = study.rows[claim.other]
+            row |= _in_points(result) if result else {"verdict": "not run"}
+            fault = _not_learned(study, claim, setting)
+            rows.append(row | ({"verdict": f"not judged: {fault}"} if fault else {}))
+    table = pd.DataFrame(rows)
+    return table.set_index("claim") if rows else table
 
 
 def _in_points(result: Comparison) -> dict[str, str]:
@@ -47,6 +67,13 @@ def _in_points(result: Comparison) -> dict[str, str]:
     row = {"difference (points)": points, "over seeds": seeds, "over queries": queries}
     row = {name: words.replace(" ", NO_BREAK) for name, words in row.items()}
     return row | {"verdict": verdict(result)}
+
+
+def _not_learned(study: Study, claim: Claim, setting: Setting) -> str:
+    """Why a claim cannot be judged; "" where it can."""
+    sides = [n for n in (claim.ours, claim.other) if not learned(study, n, setting)]
+    rows = " and ".join(f'"{study.rows[name]}"' for name in sides)
+    return f"{rows} did not learn" if sides else ""
 
 
 def between(study: Study, variant: str, ways: Mapping[str, Setting]) -> str:
@@ -68,16 +95,24 @@ def sentences(study: Study) -> list[str]:
     for setting in study.settings:
         found = comparisons(study, setting)
         for claim, result in zip(study.ablation.claims, found, strict=True):
-            if result is None:
-                spoken.append(f"{claim.says} On {setting}: not run.")
+            fault = _not_learned(study, claim, setting)
+            if result is None or fault:
+                why = f"not judged, {fault}" if fault else "not run"
+                spoken.append(f"{claim.says} On {setting}: {why}.")
                 continue
             words = sentence(
                 result,
-                ours=study.rows[claim.ours],
-                other=study.rows[claim.other],
+                ours=f'"{study.rows[claim.ours]}"',
+                other=f'"{study.rows[claim.other]}"',
                 metric=METRICS[claim.metric],
                 where=str(setting),
                 pictures=study.pictures(setting),
             )
             spoken.append(f"{claim.says} {words}")
     return spoken
+
+
+def as_list(said: Iterable[str]) -> Markdown:
+    """Sentences as a list, set as a notebook sets its text, each sign as it is."""
+    escaped = (IN_MARKDOWN.sub(r"\\\g<0>", words) for words in said)
+    return Markdown("\n".join(f"- {words}" for words in escaped))

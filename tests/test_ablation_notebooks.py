@@ -13,7 +13,8 @@ COMPONENTS = runs.ROOT / "notebooks" / "ablations" / "fanet_components.ipynb"
 def printed(page: Path) -> str:
     cells = json.loads(page.read_text())["cells"]
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
-    return "\n".join("".join(output.get("text", "")) for output in outputs)
+    texts = [o.get("text") or o.get("data", {}).get("text/markdown") for o in outputs]
+    return "\n".join("".join(text) for text in texts if text)
 
 
 @pytest.fixture(scope="module")

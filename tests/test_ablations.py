@@ -122,11 +122,50 @@ def test_a_claim_is_judged_where_its_runs_are(gather):
     found = claims.judged(gather(settings=[HERE]))
     assert found["verdict"].tolist() == ["replicated", "not run"]
     assert set(found["where"]) == {"plaza (drawn pedestrians)"}
-    assert found.loc[0, "difference (points)"] == "+10.0"
+    assert found.loc["More is better.", "difference (points)"] == "+10.0"
+    assert found["metric"].tolist() == ["mAP", "rank-1"]
+    assert found["than"].tolist() == ["Baseline", "B/L+TEM"]
     better, best = claims.sentences(gather(settings=[HERE]))
-    assert better.startswith("More is better. On plaza (drawn pedestrians), B/L+TEM is")
-    assert "10.0 points of mAP above Baseline over 3 seeds" in better
+    assert better.startswith("More is better. On plaza (drawn pedestrians), ")
+    assert '"B/L+TEM" is 10.0 points of mAP above "Baseline" over 3 seeds' in better
     assert best == "All is best. On plaza: not run."
+
+
+def with_losses(outputs: Path, variant: str, *losses: list[float]) -> None:
+    """Write the identity losses of a variant's runs, seed by seed."""
+    for seed, loss in enumerate(losses):
+        history = pd.DataFrame({"epoch": range(1, len(loss) + 1), "identity": loss})
+        history.to_csv(outputs / f"plaza/toy/{variant}-s{seed}/history.csv")
+
+
+def test_a_claim_on_a_row_that_did_not_learn_is_not_judged(gather, outputs):
+    with_losses(outputs, "plain", [5.73, 5.70], [5.73, 5.73], [5.73, 5.80])
+    with_losses(outputs, "more", [5.71, 4.36], [5.71, 4.40], [5.71, 5.70])
+    study = gather(settings=[HERE])
+    assert not claims.learned(study, "plain", HERE)
+    assert claims.learned(study, "more", HERE), "two of three did"
+    assert claims.learned(study, "full", HERE), "nobody ran it"
+    verdicts = claims.judged(study)["verdict"].tolist()
+    assert verdicts == ['not judged: "Baseline" did not learn', "not run"]
+    why = 'More is better. On plaza: not judged, "Baseline" did not learn.'
+    assert claims.sentences(study)[0] == why
+    with_losses(outputs, "more", *3 * [[5.7, 5.7]])
+    both = '"B/L+TEM" and "Baseline" did not learn'
+    assert both in claims.sentences(gather(settings=[HERE]))[0]
+
+
+def test_what_cannot_tell_whether_it_learned_is_judged(gather, outputs):
+    with_losses(outputs, "plain", [5.73], [5.73], [5.73])
+    study = gather(settings=[HERE])
+    assert claims.learned(study, "plain", HERE), "one epoch has nothing before it"
+    assert claims.learned(study, "more", HERE), "its history has no such loss"
+    assert claims.judged(study)["verdict"].iloc[0] == "replicated"
+
+
+def test_sentences_are_listed_sign_by_sign():
+    found = claims.as_list(['"a [CLASS]." is S* of m_u.', "A < B for $5."])
+    lines = ['- "a [CLASS]." is S\\* of m\\_u.', "- A \\< B for \\$5."]
+    assert found.data.splitlines() == lines
 
 
 def test_one_variant_is_compared_between_two_ways_of_searching(gather, outputs):
@@ -186,8 +225,9 @@ def test_histories_stand_side_by_side(gather):
 
 
 def test_what_was_learned_is_the_first_and_the_last_epoch(gather):
-    found = ablations.learning(gather(settings=[HERE]), "camera")
-    title = "ours, plaza (drawn pedestrians)"
+    found = ablations.learning(gather(), "camera")
+    title = "trained on plaza"
+    assert list(found) == [(title, "first epoch"), (title, "last epoch")], "once"
     assert found[title, "first epoch"].tolist() == ["1.50 ± 0.00", "1.50 ± 0.00", ""]
     assert found[title, "last epoch"].tolist() == ["1.00 ± 1.00", "1.00 ± 1.00", ""]
 

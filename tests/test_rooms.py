@@ -72,7 +72,7 @@ ROOMS: dict[str, set[str]] = {
     "published": set(),
     "comparison": set(),
     "cost": {"extraction", "metrics"},
-    "claims": {"ablations", "comparison"},
+    "claims": {"ablations", "comparison", "params"},
     "ablations": {"comparison", "params", "plans", "published", "runs"},
     "records": {"runs"},
     "gallery": {"params", "published", "runs"},
