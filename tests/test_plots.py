@@ -148,6 +148,30 @@ def test_variants_have_a_dot_per_run_and_panels_of_their_own():
     assert png(figure)
 
 
+def test_titles_of_panels_do_not_meet_and_no_name_is_broken():
+    names = ["a photo of a [CLASS] part of a person.", "[Learnable Tokens] + [CLASS]"]
+    frame = pd.DataFrame([[0.5, 0.7]], columns=names)
+    tested = ("plaza_occluded", "plaza_occluded → plaza", "plaza_occluded → plaza_part")
+    ours = {f"ours, {name} (drawn pedestrians)": frame for name in tested}
+    paper = pd.DataFrame([[58.0, 60.0]], ["Occluded-Duke"], names)
+    figure = plots.variant_dots(ours, paper)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    boxes = [ax._left_title.get_window_extent(renderer) for ax in figure.axes]
+    for left, right in zip(boxes, boxes[1:], strict=False):
+        assert left.x1 < right.x0
+    assert all("plaza_occluded" in title for title in titles(figure)[:3])
+
+
+def test_a_caption_of_two_lines_does_not_overprint_itself(samples):
+    figure = plots.image_grid(samples[:1], ["head\nα 0.46"])
+    (ax,) = figure.axes
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    both = ax._left_title.get_window_extent(renderer).height
+    ax._left_title.set_text("yα")
+    assert both > 2 * ax._left_title.get_window_extent(renderer).height
+
+
 def test_variants_may_stand_without_the_paper():
     figure = plots.variant_dots({"plaza": pd.DataFrame({"base": [0.5]})})
     assert len(figure.axes) == 1 and png(figure)
@@ -155,7 +179,8 @@ def test_variants_may_stand_without_the_paper():
 
 def test_histories_of_several_runs_share_one_panel():
     runs = pd.DataFrame({"seed 0": [3.0, 1.0], "seed 1": [2.0, 1.5]}, index=[1, 2])
-    (ax,) = plots.run_curves(runs, "camera loss").axes
+    (ax,) = plots.run_curves(runs, "camera loss", "FA-Net (the whole)").axes
+    assert ax.get_title(loc="left") == "FA-Net\n(the whole)"
     assert [line.get_ydata().tolist() for line in ax.lines] == [[3, 1], [2, 1.5]]
     assert ax.get_ylabel() == "camera loss"
 

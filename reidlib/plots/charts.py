@@ -1,7 +1,7 @@
 """Curves and dots: histories, CMC, the staircase of AP, variants over seeds."""
 
 from collections.abc import Mapping, Sequence
-from textwrap import fill
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,9 @@ from reidlib.plots.style import (
     to_array,
 )
 
-TITLE_CHARACTERS = 24  # of a panel, in a line
+LEGEND = 8  # points
+WHOLE_WORDS = {"break_long_words": False, "break_on_hyphens": False}
+LETTER, SMALL, LINE = 0.078, 0.065, 0.17  # inches: a title's letter, a tick's, a line
 
 
 @styled
@@ -103,15 +105,19 @@ def variant_dots(
     columns = [name for frame in ours.values() for name in frame]
     names = list(dict.fromkeys([*(paper if paper is not None else ()), *columns]))
     count = len(ours) + (paper is not None)
-    figure = new_figure(WIDTH, 1.1 + 0.3 * len(names), layout="constrained")
+    inches = (WIDTH - SMALL * max(map(len, names), default=0)) / count
+    heads = [_lines(title, inches) for title in ours]
+    above = LINE * max((head.count("\n") for head in heads), default=0)
+    height = 1.0 + 0.3 * len(names) + above
+    figure = new_figure(WIDTH, height, layout="constrained")
     axes = figure.subplots(1, count, sharey=True, squeeze=False)[0]
     places = {name: len(names) - place for place, name in enumerate(names)}
-    for ax, (title, frame) in zip(axes, ours.items(), strict=False):
+    for ax, head, frame in zip(axes, heads, ours.values(), strict=False):
         for name, runs in (100 * frame).items():
             ax.plot(runs, [places[name]] * len(runs), "o", color=COLORS[0], alpha=0.5)
             ring = {"markersize": 9, "markerfacecolor": "none", "color": BLACK}
             ax.plot(runs.mean(), places[name], "o", **ring)
-        ax.set(title=_lines(title), xlabel="mAP (%)")
+        ax.set(title=head, xlabel="mAP (%)")
         if frame.empty:
             _say_nothing(ax)
     if paper is not None:
@@ -120,7 +126,7 @@ def variant_dots(
             look = {"color": COLORS[1], "markersize": 5, "linewidth": 0.8}
             axes[-1].plot(values, at, marker=marker, label=dataset, **look)
         axes[-1].set(title="paper, photographs", xlabel="mAP (%)")
-        figure.legend(fontsize=7, loc="outside lower right", ncols=len(paper))
+        figure.legend(fontsize=LEGEND, loc="outside lower right", ncols=len(paper))
     axes[0].set_yticks(list(places.values()), list(places))
     for ax in axes:
         ax.grid(axis="y", color="0.9")
@@ -129,17 +135,17 @@ def variant_dots(
 
 
 @styled
-def run_curves(runs: pd.DataFrame, ylabel: str) -> Figure:
+def run_curves(runs: pd.DataFrame, ylabel: str, title: str = "") -> Figure:
     """One column of several histories, a line per run; rows are epochs."""
     figure, (ax,) = _axes(1)
     for name, values in runs.items():
         ax.plot(runs.index, values, label=name)
-    ax.set(xlabel="epoch", ylabel=ylabel)
+    ax.set(xlabel="epoch", ylabel=ylabel, title=_lines(title, WIDTH / 2))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if runs.empty:
         _say_nothing(ax)
     else:
-        ax.legend(fontsize=7)
+        ax.legend(fontsize=LEGEND)
     return figure
 
 
@@ -166,7 +172,8 @@ def value_curve(
         if logarithmic:
             ax.set_xscale("log", base=2)
         ax.set_xticks(list(runs.columns), [f"{value:g}" for value in runs.columns])
-        ax.set(xlabel=xlabel, ylabel=ylabel, title=_lines(title))
+        width = WIDTH / max(len(ours), 2)
+        ax.set(xlabel=xlabel, ylabel=ylabel, title=_lines(title, width))
     return figure
 
 
@@ -189,7 +196,7 @@ def feature_points(planes: Mapping[str, Mapping[str, Any]]) -> Figure:
             ax.plot(*to_array(points).T, marker, label=name, alpha=0.6, **look)
         ax.set(title=title, xticks=[], yticks=[])
         if plane:
-            ax.legend(fontsize=7)
+            ax.legend(fontsize=LEGEND)
     if not names:
         _say_nothing(axes[0])
     return figure
@@ -202,10 +209,14 @@ def _axes(columns: int, **options: Any) -> tuple[Figure, list[Axes]]:
     return figure, list(figure.subplots(1, columns, squeeze=False, **options)[0])
 
 
-def _lines(title: str) -> str:
-    """A panel's title in short lines, what is in brackets on a line of its own."""
+def _lines(title: str, inches: float) -> str:
+    """A title in lines of a panel's width, what is in brackets on one of its own.
+
+    Words are not broken, not even one that is wider.
+    """
     parts = title.replace(" (", "\n(").splitlines()
-    return "\n".join(fill(part, TITLE_CHARACTERS) for part in parts)
+    wrapped = (wrap(p, int(inches / LETTER), **WHOLE_WORDS) for p in parts)
+    return "\n".join(line for lines in wrapped for line in lines)
 
 
 def _say_nothing(ax: Axes) -> None:

@@ -35,7 +35,7 @@ Normalisation = tuple[float | Sequence[float], float | Sequence[float]]
 
 PLAIN: Normalisation = (0.0, 1.0)
 FONT_SIZE = 8  # of captions, in points
-LETTER, LINE = 0.07, 0.14  # inches that a letter and a line of a caption take
+LETTER, LINE = 0.07, 0.16  # inches that a letter and a line of a caption take
 LABELS = [COLORS[place] for place in (7, 8, 0, 3, 2, 4, 9, 1, 6, 5)]  # gray comes first
 TILE, MARGIN = 0.8, 0.12  # inches: a picture's width, 64 pixels, and what is between
 
@@ -72,7 +72,7 @@ def ranked_lists(
 
     query (q), gallery (G); ranking: order (q, G), hits (q, G) bool, nearest first, and
     num_ranked (q,): what comes behind that number is ignored for this query and not
-    drawn. A match has a green frame and ✓, a wrong image a red frame and ✗.
+    drawn. A match has a green frame and ✓, a wrong image an orange frame and ✗.
     """
     order, hits, num_ranked = (to_array(part) for part in ranking)
     count = min(count, order.shape[1])
@@ -215,7 +215,7 @@ def _tiles(
 def _show(ax: Axes, pixels: np.ndarray, caption: str, *, frame: str = "") -> None:
     ax.set(visible=True, xticks=[], yticks=[])
     ax.imshow(pixels)
-    ax.set_title(caption, color=frame or BLACK, fontsize=FONT_SIZE, linespacing=1.0)
+    ax.set_title(caption, color=frame or BLACK, fontsize=FONT_SIZE, linespacing=1.3)
     ax.spines[:].set(visible=bool(frame), color=frame or BLACK, linewidth=3)
 
 
