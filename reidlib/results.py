@@ -157,10 +157,10 @@ def _variants(paper: str) -> list[str]:
 
 def _printed(paper: str) -> dict[Row, str]:
     """The paper's own numbers."""
-    name_of = {_letters(name): name for name in BENCHMARKS}
-    found = {}
+    name_of, found = {_letters(name): name for name in BENCHMARKS}, {}
     for (variant, dataset), (mean_ap, rank1) in headline(paper).T.items():
-        tested_on = name_of[_letters(dataset)]
+        own = HEADLINES[paper].benchmarks.get(dataset, dataset)
+        tested_on = name_of[_letters(own)]
         usual = TRAINED_ON.get(tested_on, (tested_on,))[0]
         other = HEADLINES[paper].trained_on.get(dataset, usual)
         setting = Setting(name_of[_letters(other)], tested_on)

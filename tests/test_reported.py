@@ -5,7 +5,7 @@ import pytest
 
 from reidlib import params, readers
 from reidlib.plans import make_plan
-from reidlib.published import PUBLISHED
+from reidlib.published import HEADLINES, PUBLISHED
 from reidlib.runs import ROOT
 
 BENCHMARKS = {  # as the papers print the sets
@@ -19,7 +19,6 @@ BENCHMARKS = {  # as the papers print the sets
     "Partial-REID": "partial_reid",
     "Partial-iLIDS": "partial_ilids",
 }
-OTHERWISE = {("rganet", "msmt17"): "msmt17_trainval"}  # RGA-16: both lists
 PAPERS = {"FA-Net": "fanet", "FBA": "fba", "FLaN-Net": "flannet", "RGANet": "rganet"}
 THERE = params.owners(ROOT / "params" / "papers")
 
@@ -32,7 +31,7 @@ def reported() -> list[tuple[str, str, str]]:
     for paper, data_set in own.itertuples(index=False):
         source, _, target = data_set.rpartition("->")
         name, tested = PAPERS[paper], BENCHMARKS[target]
-        tested = OTHERWISE.get((name, tested), tested)
+        tested = HEADLINES[name].benchmarks.get(target, tested)
         found.append((name, BENCHMARKS.get(source, ""), tested))
     return [row for row in found if row[0] in THERE]
 

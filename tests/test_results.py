@@ -175,6 +175,12 @@ def test_a_paper_that_prints_no_numbers_has_rows_of_its_runs(table, house):
     )
 
 
+def test_rganet_on_msmt17_trains_on_both_lists(table):
+    made = {row[0]: row[-1] for row in table("") if row[1].startswith("MSMT17")}
+    assert made["RGANet"] == "reid run rganet --on msmt17_trainval"
+    assert made["FA-Net"] == "reid run fanet --on msmt17"
+
+
 @pytest.mark.parametrize("paper", HEADLINES)
 def test_every_number_of_a_headline_belongs_to_a_benchmark(paper):
     printed = results._printed(paper)
