@@ -131,7 +131,7 @@ def test_partial_sets_by_their_lists(tmp_path, name):
     found = read_below(name, tmp_path).benchmark
     assert (len(found.query), len(found.gallery)) == (1, 1), "as the lists say"
     (root / "Probe.txt").write_text("partial_body_images/900.jpg\n")
-    with pytest.raises(DataError, match=r"1 files of Probe.txt are not there"):
+    with pytest.raises(DataError, match=r"1 file of Probe.txt is not there"):
         read_below(name, tmp_path)
 
 

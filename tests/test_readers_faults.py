@@ -132,20 +132,20 @@ REFUSED = {
         lambda root: [path.unlink() for path in (root / TEST).glob("0*")],
         r"gallery: 0 images, but 3 are expected",
     ),
-    "zero bytes": Fault(write(FIRST, b""), r"1 files are empty; copy(.|\n)*000451_03"),
+    "zero bytes": Fault(write(FIRST, b""), r"1 file is empty; copy it(.|\n)*000451_03"),
     "a truncated image": Fault(
         lambda root: (root / FIRST).write_bytes((root / FIRST).read_bytes()[:700]),
-        r"1 files cannot be decoded; copy them(.|\n)*000451_03",
+        r"1 file cannot be decoded; copy it(.|\n)*000451_03",
     ),
     "no image under an image's name": Fault(
-        write(FIRST), r"1 files cannot be decoded(.|\n)*0002_c1s1_000451_03\.jpg"
+        write(FIRST), r"1 file cannot be decoded(.|\n)*0002_c1s1_000451_03\.jpg"
     ),
     "images in a folder per person": Fault(
         by_person, r"train: no images in .*, but in the folders below it: move them up"
     ),
     "names that do not parse": Fault(
         draw(f"{TRAIN}/person.jpg"),
-        r"1 files do not parse; names of market1501 are like 0002_c1(.|\n)*person\.jpg",
+        r"1 file does not parse; in market1501 names look like 0002(.|\n)*person\.jpg",
     ),
     "another data set": Fault(
         lambda root: write_set("market1501", root),
@@ -154,14 +154,14 @@ REFUSED = {
     ),
     "one name in two cases": Fault(
         copy(FIRST, FIRST.replace(".jpg", ".JPG")),
-        r"1 files are in a split twice, up to case and suffix; delete(.|\n)*000451_03",
+        r"1 file is in a split twice, up to case and suffix; delete(.|\n)*000451_03",
     ),
     "a name that is not UTF-8": Fault(
         odd_name,
-        r"1 files have names that are not UTF-8; (.|\n)*000452_\\xff\.jpg",
+        r"1 file is not named in UTF-8; (.|\n)*000452_\\xff\.jpg",
     ),
     "an unreadable image": Fault(
-        locked(FIRST), r"1 files may not be read; change their perm(.|\n)*000451_03"
+        locked(FIRST), r"1 file may not be read; change its perm(.|\n)*000451_03"
     ),
     "an unreadable folder": Fault(
         locked(TRAIN), r"bounding_box_train may not be read; change its permissions"
@@ -182,13 +182,13 @@ REFUSED = {
     ),
     "a list that names absent files": Fault(
         remove(LISTED),
-        r"1 files of the lists are not there(.|\n)*0015_0",
+        r"1 file of the lists is not there(.|\n)*0015_0",
         "msmt17",
     ),
     "a missing list": Fault(remove("list_val.txt"), "no list .*val", "msmt17_trainval"),
     "a file listed twice": Fault(
         append("list_train.txt", f"{LISTED.partition('/')[2]} 0"),
-        r"1 files are in a split twice(.|\n)*0015_0\.jpg",
+        r"1 file is in a split twice(.|\n)*0015_0\.jpg",
         "msmt17",
     ),
     "a line of a list that does not parse": Fault(
@@ -208,7 +208,7 @@ REFUSED = {
         "occluded_reid",
     ),
     "a partial image without a number": Fault(
-        draw("whole_body_images/anna.jpg"), "1 files do not parse", "partial_reid"
+        draw("whole_body_images/anna.jpg"), "1 file does not parse", "partial_reid"
     ),
     "half of P-DukeMTMC-reID": Fault(
         remove("train/occluded_body_images"), "train: no folder", "p_dukemtmcreid"

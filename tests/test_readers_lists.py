@@ -46,7 +46,7 @@ def link(source: Path, paths: list[Path]) -> None:
 def test_the_official_lists_of_occluded_duke_are_counted(lists):
     folder, name = lists / "occluded_duke", "occluded_duke"
     found = {
-        split: samples_of(map(Path, text_lines(folder / file)), name)
+        split: samples_of(map(Path, text_lines(folder / file, name)), name)
         for split, file in LISTS.items()
     }
     counts = {split: counted(samples) for split, samples in found.items()}
@@ -79,7 +79,8 @@ def test_the_official_configuration_of_cuhk03_is_counted(lists, name):
 @pytest.mark.full_size
 def test_occluded_duke_of_dukemtmcreid_and_the_official_lists(lists, tmp_path):
     duke = tmp_path / "data" / "DukeMTMC-reID"
-    named = {s: text_lines(lists / "occluded_duke" / file) for s, file in LISTS.items()}
+    folder, name = lists / "occluded_duke", "occluded_duke"
+    named = {split: text_lines(folder / file, name) for split, file in LISTS.items()}
     other = sorted(set(named["query"]) - set(named["gallery"]))
     assert len(other) == 340, "only these have to come from DukeMTMC-reID's queries"
     places = {"train": named["train"], "query": other, "gallery": named["gallery"]}
@@ -92,7 +93,7 @@ def test_occluded_duke_of_dukemtmcreid_and_the_official_lists(lists, tmp_path):
     report = check("occluded_duke", tmp_path / "data")
     assert report.faults == []
     paths[5].unlink()
-    with pytest.raises(DataError, match="1 files of the lists are not in DukeMTMC"):
+    with pytest.raises(DataError, match="1 file of the lists is not in DukeMTMC"):
         load_benchmark("occluded_duke", tmp_path / "data")
 
 
@@ -177,9 +178,7 @@ def test_cuhk03_by_its_configuration(tmp_path, name):
         [("1_001_2_06.png", 1, 1), ("4_002_1_02.png", 2, 0), ("4_002_2_07.png", 2, 1)],
     ]
     found.gallery[0].path.unlink()
-    with pytest.raises(
-        DataError, match=r"1 files of cuhk03_new_\w+\.mat are not there"
-    ):
+    with pytest.raises(DataError, match=r"1 file of cuhk03_new_\w+\.mat is not there"):
         readers.loading.read_below(name, tmp_path)
 
 

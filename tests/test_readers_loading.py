@@ -1,6 +1,7 @@
 """From a name to a benchmark: counts, damage, drawn sets, markers, what is counted."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def test_all_damaged_images_are_listed(market):
         load(market.parent)
     said = [str(caught.value), "\n".join(check("market1501", market).faults)]
     for text in said:
-        assert "1 files are empty; copy them from the release again:" in text
+        assert "1 file is empty; copy it from the release again:" in text
         assert "3 files cannot be decoded; copy them from the release again:" in text
         assert [str(market / name) in text for name in DAMAGED] == [True] * 4
         assert text.count("\n") == 5, "and no other"
@@ -129,6 +130,7 @@ def test_another_count_than_the_published_one_is_refused_with_both(market):
 
 
 def test_check_puts_every_number_beside_the_published_one(market):
+    nothing = "nothing to compare"
     report = check("market1501", market.parent)
     assert report.title == "Market-1501" and report.faults == []
     table = report.table
@@ -136,9 +138,9 @@ def test_check_puts_every_number_beside_the_published_one(market):
     assert found_in(table, "train", "cameras") == ["3", "3", "ok"]
     assert found_in(table, "gallery", "identities") == ["2", "2", "ok"]
     assert found_in(table, "gallery", "distractor images") == ["1", "1", "ok"]
-    assert found_in(table, "gallery", "junk images, left out") == ["1", "1", "ok"]
-    assert found_in(table, "query", "images without a match") == ["0", "", ""]
-    assert set(table["verdict"]) == {"ok", ""}
+    assert found_in(table, "gallery", "junk images (left out)") == ["1", "1", "ok"]
+    assert found_in(table, "query", "images without a match") == ["0", "", nothing]
+    assert set(table["verdict"]) == {"ok", nothing}
 
 
 def test_check_says_what_differs(market):
@@ -218,16 +220,64 @@ def test_a_damaged_drawn_set_is_refused_as_any_other(tmp_path, monkeypatch):
     monkeypatch.setitem(RECIPES, "smoke", FEW)
     path = load_benchmark("smoke", tmp_path).train[3].path
     cut(path, 700)
-    with pytest.raises(DataError, match="1 files cannot be decoded") as caught:
+    with pytest.raises(DataError, match="1 file cannot be decoded") as caught:
         load_benchmark("smoke", tmp_path)
     assert str(path) in str(caught.value)
 
 
+def test_what_lies_deeper_is_pointed_at(market, tmp_path):
+    deep = tmp_path / "x" / "a" / "b" / "c"
+    deep.mkdir(parents=True)
+    shutil.copytree(market, deep / "Market")
+    with pytest.raises(DataError, match=r"c/Market has this layout: name that\. Exp"):
+        check("market1501", tmp_path / "x")
+    assert "c/Market has this layout: name that; --data" in readers.missing_data(
+        "market1501", tmp_path / "x"
+    )
+    (deep / "Market").rename(deep / "Market-1501")
+    with pytest.raises(DataError) as caught:
+        check("dukemtmcreid", tmp_path / "x")
+    assert "has this layout" not in str(caught.value), "it is named as another set"
+
+
+def test_only_what_is_drawn_is_not_missing(market, tmp_path):
+    assert readers.missing_data("plaza", tmp_path / "none") == ""
+    assert readers.missing_data("market1501", market.parent) == ""
+    said = readers.missing_data("market1501", tmp_path / "none")
+    assert said.startswith(f"market1501: {tmp_path / 'none'} is no folder; --data")
+    said = readers.missing_data("msmt17", market.parent)
+    assert said.startswith("msmt17: no data in") and "\n" not in said
+
+
+def test_a_file_is_no_folder(market):
+    file = market / "about.json"
+    file.write_text("{}")
+    with pytest.raises(DataError, match=r"about\.json is a file, no folder\. Expected"):
+        check("market1501", file)
+
+
+def test_the_counts_of_another_set_name_it(tmp_path, monkeypatch):
+    write_set("dukemtmcreid", tmp_path / "dukemtmcreid")
+    counts = counts_of("dukemtmcreid")._replace(shared=1)
+    monkeypatch.setitem(readers.PUBLISHED, "occluded_duke", counts)
+    said = "these are the counts of another: is it occluded_duke?"
+    assert check("dukemtmcreid", tmp_path).faults[0] == said
+    with pytest.raises(DataError, match=r"is it occluded_duke\?"):
+        load_benchmark("dukemtmcreid", tmp_path)
+    monkeypatch.setitem(readers.PUBLISHED, "dukemtmcreid", counts_of("dukemtmcreid"))
+    assert check("dukemtmcreid", tmp_path).faults == []
+
+
 def test_a_marker_says_that_a_folder_is_drawn(market):
     assert not readers.is_drawn("market1501", market.parent)
-    for content in ("", "[]", '{"drawn": false}', "{"):
+    for content in ("[]", '{"drawn": false}'):
         (market / "about.json").write_text(content)
         assert not readers.is_drawn("market1501", market.parent)
+    for content in ("", "{bad"):
+        (market / "about.json").write_text(content)
+        for asked in (readers.is_drawn, load_benchmark, check):
+            with pytest.raises(DataError, match=r"about\.json cannot be read"):
+                asked("market1501", market.parent)
     (market / "about.json").write_text(json.dumps({"drawn": True}))
     for data_root in (market, market.parent):
         assert readers.is_drawn("market1501", data_root)

@@ -12,6 +12,7 @@ from reidlib.readers.loading import (
     is_drawn,
     load_benchmark,
     load_benchmarks,
+    missing_data,
     read_market1501,
     training_fault,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "is_drawn",
     "load_benchmark",
     "load_benchmarks",
+    "missing_data",
     "read_market1501",
     "sizes",
     "training_fault",

@@ -55,7 +55,7 @@ def read_test_only(root: Path, name: str) -> Benchmark:
     number, and when lists name files that are not there.
     """
     if any((root / file).is_file() for file in LISTS):
-        listed = [_listed(root, file) for file in LISTS]
+        listed = [_listed(root, file, name) for file in LISTS]
     else:
         query, gallery = _first(root, HIDDEN[name]), _first(root, WHOLE)
         listed = [
@@ -90,8 +90,8 @@ def _first(root: Path, folders: Iterable[str]) -> Path:
     return next((place for place in places if place.is_dir()), places[0])
 
 
-def _listed(root: Path, file: str) -> list[Path]:
-    paths = sorted(root / line for line in read_lines(root / file))
+def _listed(root: Path, file: str, name: str) -> list[Path]:
+    paths = sorted(root / line for line in read_lines(root / file, name))
     refuse(not_there(paths), f"of {file} are not there", f"complete {shown(root)}")
     return paths
 

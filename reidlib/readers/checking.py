@@ -20,6 +20,7 @@ from reidlib.readers.tallies import (
     describe,
     drawn_counts,
     expected,
+    namesakes,
     rows,
 )
 from reidlib.schema import unknown
@@ -53,11 +54,13 @@ def check(name: str, folder: Path | str) -> Report:
     small = drawn_counts(name, about) is not None
     again = repeated(benchmark)
     bad = list(faults(paths_of(benchmark), decode=True))
-    found = [*rows(count(benchmark), wanted), *_rules(benchmark, wanted)]
+    counted = count(benchmark)
+    found = [*rows(counted, wanted), *_rules(benchmark, wanted)]
     unreadable = sum(len(files) for files, _ in bad)
     found.append(Row("all", "files twice in a split", len(again[0]), 0))
     found.append(Row("all", "unreadable files", unreadable, 0))
-    said = [describe(row) for row in found if row.differs and row.split != "all"]
+    said = namesakes(counted, wanted)
+    said += [describe(row) for row in found if row.differs and row.split != "all"]
     said += [complaint(*again)] if again[0] else []
     said += [complaint(files, of, REMEDIES[of]) for files, of in bad]
     return Report(_title(name, about), _table(found, small), said)
@@ -123,7 +126,7 @@ def _table(found: Iterable[Row], small: bool) -> pd.DataFrame:
 
 def _verdict(row: Row) -> str:
     if row.wanted is None:
-        return ""
+        return "nothing to compare"
     return "differs" if row.differs else "ok"
 
 

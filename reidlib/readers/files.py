@@ -13,6 +13,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})  # in any case
 PART = 256  # files for one thread at a time: a file server answers several at once
 SHOWN = 200  # bad files named in a message; the rest is counted
 END_MARKS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}  # by first bytes: JPEG, PNG
+ONE = {"are": "is", "do": "does", "them": "it", "their": "its"}
 REMEDIES = {
     "are not there": "copy them from the release again",
     "are empty": "copy them from the release again",
@@ -25,12 +26,21 @@ class DataError(ValueError):
     """A data set that cannot be used, and what to do about it."""
 
 
-def absent(root: Path, missing: Iterable[str], tree: str) -> DataError:
-    """The error for a folder that holds nothing of a data set."""
-    return DataError(
-        f"no data in {shown(root)}: missing {', '.join(missing)}. Expected:\n{tree}\n"
-        "Name this folder or the one above it (data_root, --data)."
-    )
+class AbsentError(DataError):
+    """A folder that holds nothing of a data set; `said` says so without the tree."""
+
+    def __init__(self, said: str, tree: str) -> None:
+        remedy = "Name this folder or the one above it (data_root, --data)."
+        super().__init__(f"{said}. Expected:\n{tree}\n{remedy}")
+        self.said, self.tree = said, tree
+
+
+def absent(root: Path, missing: Iterable[str], tree: str) -> AbsentError:
+    """The error for a folder that holds nothing of a data set, or is none."""
+    said = f"no data in {shown(root)}: missing {', '.join(missing)}"
+    if not root.is_dir():
+        said = f"{shown(root)} is {'a file, ' if root.exists() else ''}no folder"
+    return AbsentError(said, tree)
 
 
 def shown(path: Path) -> str:
@@ -41,10 +51,22 @@ def shown(path: Path) -> str:
 def complaint(paths: Sequence[Path], fault: str, remedy: str) -> str:
     """Name every file with a fault, or the first ones of very many."""
     lines = [f"{len(paths)} files {fault}; {remedy}:"]
+    if len(paths) == 1:
+        lines = [f"1 file {_of_one(fault)}; {_of_one(remedy)}:"]
     lines += [f"  {shown(path)}" for path in paths[:SHOWN]]
     if len(paths) > SHOWN:
         lines.append(f"  and {len(paths) - SHOWN} more")
     return "\n".join(lines)
+
+
+def _of_one(text: str) -> str:
+    """A fault or a remedy of several files, said of one.
+
+    >>> _of_one("of a list are not there"), _of_one("change their permissions")
+    ('of a list is not there', 'change its permissions')
+    """
+    many = re.search(r"\b(are|do|them|their)\b", text)
+    return text.replace(many[0], ONE[many[0]], 1) if many else text
 
 
 def refuse(paths: Sequence[Path], fault: str, remedy: str) -> None:
@@ -61,12 +83,12 @@ def candidates(
     `above` may lie between. Spellings are compared as `plain` makes them.
     """
     found = [root]
-    for folder in _subfolders(root):
+    for folder in subfolders(root):
         name = plain(folder.name)
         if name in own:
             found.append(folder)
         if name in own or name in above:
-            inner = _subfolders(folder)
+            inner = subfolders(folder)
             found += [below for below in inner if plain(below.name) in own]
     return found
 
@@ -80,7 +102,8 @@ def plain(name: str) -> str:
     return re.sub(r"[\W_]", "", name).casefold()
 
 
-def _subfolders(folder: Path) -> list[Path]:
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in a folder, sorted; none in what is no folder."""
     if not folder.is_dir():
         return []
     return [Path(entry.path) for entry in listing(folder) if entry.is_dir()]
@@ -120,7 +143,7 @@ def images(folder: Path, split: str, tree: str, *, nested: bool = False) -> list
     if not folder.is_dir():
         message = f"{split}: no folder {shown(folder)}. Expected:\n{tree}"
         raise DataError(message)
-    inner = _subfolders(folder)
+    inner = subfolders(folder)
     below = [path for place in inner for path in _images_in(place)] if nested else []
     found = sorted(_images_in(folder) + below)
     if not found:
@@ -129,7 +152,7 @@ def images(folder: Path, split: str, tree: str, *, nested: bool = False) -> list
             raise DataError(f"{where}, but in the folders below it: move them up")
         raise DataError(f"{where}; put the {split} split there")
     strange = [path for path in found if not _is_utf8(path)]
-    refuse(strange, "have names that are not UTF-8", "rename them")
+    refuse(strange, "are not named in UTF-8", "rename them")
     return found
 
 
@@ -149,12 +172,13 @@ def _is_utf8(path: Path) -> bool:
     return True
 
 
-def text_lines(path: Path) -> list[str]:
-    """The lines of a list that hold something, stripped."""
+def text_lines(path: Path, name: str) -> list[str]:
+    """The lines of a list of the benchmark `name` that hold something, stripped."""
     try:
         lines = path.read_text("utf-8").splitlines()
     except FileNotFoundError:
-        raise DataError(f"no list {shown(path)}") from None
+        remedy = f"copy it from the release; `reid data tree {name}` shows where to"
+        raise DataError(f"no list {shown(path)}: {remedy}") from None
     except (PermissionError, UnicodeDecodeError) as error:
         raise DataError(f"{shown(path)} cannot be read as text: {error}") from None
     return [line.strip() for line in lines if line.strip()]

@@ -1,5 +1,6 @@
 """From the name of a benchmark and a folder to its images, whole and complete."""
 
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Sequence
@@ -11,20 +12,24 @@ from reidlib.pedestrians import RECIPES, ensure_benchmark
 from reidlib.readers import bodies, cuhk03, market, msmt17, occluded_duke
 from reidlib.readers.files import (
     REMEDIES,
+    AbsentError,
     DataError,
     complaint,
     duplicates,
     faults,
+    plain,
     refuse,
     shown,
+    subfolders,
 )
 from reidlib.readers.layouts import TITLES, TRAINED_ON
-from reidlib.readers.tallies import count, differences, expected
+from reidlib.readers.tallies import count, differences, expected, namesakes
 from reidlib.schema import unknown
 
 BENCHMARKS = tuple(sorted(TITLES))
 logger = logging.getLogger(__name__)
 MARKER = "about.json"  # at the root of what is drawn
+DEEPEST, WIDEST = 5, 200  # levels, and folders of each, that are searched for a remedy
 
 
 class Reader(NamedTuple):
@@ -59,21 +64,32 @@ def is_drawn(name: str, data_root: Path | str | None = None) -> bool:
     """Whether a benchmark shows drawn pedestrians rather than real people.
 
     By its name alone; with `data_root` also where the marker in its folder says so.
+    Raises DataError for a marker that cannot be read.
     """
     if name in RECIPES or data_root is None or name not in READERS:
         return name in RECIPES
     try:
-        return bool(marker(_find(name, _root(name, data_root))))
+        root = _find(name, _root(name, data_root))
     except DataError:
         return False
+    return bool(marker(root))
 
 
 def marker(root: Path) -> dict:
-    """What the marker of a drawn folder says; nothing where photographs lie."""
+    """What the marker of a drawn folder says; nothing where photographs lie.
+
+    Raises DataError for a marker that cannot be read: drawings would pass for people.
+    """
     try:
         about = json.loads((root / MARKER).read_text("utf-8"))
-    except (OSError, ValueError):
+    except FileNotFoundError:
         return {}
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{shown(root / MARKER)} cannot be read ({error}), which says whether these"
+            " pictures are drawn: if they are, draw them again in a new folder; if they"
+            " are photographs, delete it"
+        ) from None
     drawn = isinstance(about, dict) and about.get("drawn") is True
     return about if drawn else {}
 
@@ -139,7 +155,8 @@ def _refuse_other_counts(found: Found) -> None:
     if wrong:
         what = f"{shown(found.root)} is not {TITLES[name]}"
         more = f"reid data check {name} says more"
-        raise DataError("\n".join([f"{what}; {more}:", *wrong]))
+        also = namesakes(count(found.benchmark), wanted)
+        raise DataError("\n".join([f"{what}; {more}:", *also, *wrong]))
 
 
 def find_benchmark(name: str, data_root: Path | str) -> Found:
@@ -148,12 +165,12 @@ def find_benchmark(name: str, data_root: Path | str) -> Found:
         raise DataError(unknown("benchmark", name, BENCHMARKS))
     if is_drawn(name):
         ensure_benchmark(name, Path(data_root) / name)
-    return read_found(name, _find(name, _root(name, data_root)))
+    return read_found(name, _find_or_point(name, _root(name, data_root)))
 
 
 def read_below(name: str, folder: Path | str) -> Found:
     """The same for the benchmark's own folder, or one that holds it."""
-    return read_found(name, _find(name, Path(folder)))
+    return read_found(name, _find_or_point(name, Path(folder)))
 
 
 def read_found(name: str, root: Path) -> Found:
@@ -168,6 +185,48 @@ def _root(name: str, data_root: Path | str) -> Path:
 
 def _find(name: str, root: Path) -> Path:
     return READERS[name].find(root, name)
+
+
+def missing_data(name: str, data_root: Path | str) -> str:
+    """Say in a line that a benchmark is not in `data_root`; "" where it is, or drawn.
+
+    Drawn pedestrians are drawn where they are absent. Only folders are looked at.
+    """
+    if is_drawn(name):
+        return ""
+    try:
+        _find_or_point(name, _root(name, data_root))
+    except DataError as error:
+        said = error.said if isinstance(error, AbsentError) else str(error)
+        return f"{name}: {said}; --data names its folder, see `reid data tree {name}`"
+    return ""
+
+
+def _find_or_point(name: str, root: Path) -> Path:
+    """Find a benchmark, or say where below the folder it could be meant."""
+    try:
+        return _find(name, root)
+    except AbsentError as error:
+        if near := _deeper(name, root):
+            said = f"{error.said}, but {shown(near)} has this layout: name that"
+            raise AbsentError(said, error.tree) from None
+        raise
+
+
+def _deeper(name: str, root: Path) -> Path | None:
+    """The first folder of the layout that is not named as another data set."""
+    others = {other for other in BENCHMARKS if READERS[other] is not MSMT17} - {name}
+    named = {plain(other) for other in others}
+    named |= {own for other in others for own in market.FOLDERS.get(other, ((),))[0]}
+    level = [root]
+    for _ in range(DEEPEST):
+        level = [inner for folder in level for inner in subfolders(folder)][:WIDEST]
+        for folder in level:
+            with contextlib.suppress(DataError):
+                found = _find(name, folder)
+                if plain(found.name) not in named:
+                    return found
+    return None
 
 
 def read_market1501(root: Path | str) -> Benchmark:

@@ -85,7 +85,7 @@ def refuse_names(paths: Iterable[Path], name: str) -> None:
             f"{len(strange)} of {len(paths)} names are not of {name}, where they are"
             f" like {example}: {first}; is it another data set?"
         )
-    refuse(strange, "do not parse", f"names of {name} are like {example}")
+    refuse(strange, "do not parse", f"in {name} names look like {example}")
 
 
 def samples_of(paths: Iterable[Path], name: str) -> tuple[Sample, ...]:

@@ -79,20 +79,21 @@ def read_msmt17(root: Path, name: str) -> Benchmark:
     plus 1,041. Cameras are the third field of a name, from 1. Raises DataError for
     missing lists, for lines that do not parse and for images that are not there.
     """
-    train, test = (root / folder for folder in VERSIONS[version_of(name)])
-    shift = 1 + TRAIN_IDENTITIES
     parts = ["train", "val"] if name.endswith("_trainval") else ["train"]
-    listed = [sample for part in parts for sample in _read(root, part, train, 1)]
-    query, gallery = (_read(root, part, test, shift) for part in ("query", "gallery"))
+    listed = [sample for part in parts for sample in _read(root, name, part)]
+    query, gallery = (_read(root, name, part) for part in ("query", "gallery"))
     splits = [tuple(sorted(split)) for split in (listed, query, gallery)]
     paths = (sample.path for split in splits for sample in split)
     refuse(not_there(paths), "of the lists are not there", f"complete {shown(root)}")
     return Benchmark(name, *splits)
 
 
-def _read(root: Path, part: str, folder: Path, shift: int) -> list[Sample]:
+def _read(root: Path, name: str, part: str) -> list[Sample]:
+    train, test = (root / folder for folder in VERSIONS[version_of(name)])
+    learned = part in ("train", "val")
+    folder, shift = (train, 1) if learned else (test, 1 + TRAIN_IDENTITIES)
     path = root / f"list_{part}.txt"
-    lines = read_lines(path)
+    lines = read_lines(path, name)
     matches = [LINE.fullmatch(line) for line in lines]
     strange = [line for line, match in zip(lines, matches, strict=True) if not match]
     if strange or not lines:

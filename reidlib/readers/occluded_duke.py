@@ -48,7 +48,7 @@ def read_occluded_duke(root: Path, name: str) -> Benchmark:
     duke = _duke_beside(root)
     splits, paths = {}, {}
     for split, file in LISTS.items():
-        paths[split] = _places(duke, split, read_lines(root / file))
+        paths[split] = _places(duke, split, read_lines(root / file, name))
         market.refuse_names(paths[split], name)
         splits[split] = market.samples_of(paths[split], name)
     missing = not_there(path for split in paths.values() for path in split)

@@ -81,7 +81,7 @@ def rows(found: Tally, wanted: Tally) -> Iterator[Row]:
         if here.images or there.images:
             for what in Counts._fields:
                 yield Row(split, what, getattr(here, what), getattr(there, what))
-    names = {"distractors": "distractor images", "junk": "junk images, left out"}
+    names = {"distractors": "distractor images", "junk": "junk images (left out)"}
     for field, what in names.items():
         here, there = getattr(found, field), getattr(wanted, field)
         if here or there:
@@ -91,6 +91,15 @@ def rows(found: Tally, wanted: Tally) -> Iterator[Row]:
 def differences(found: Tally, wanted: Tally) -> list[str]:
     """A line with both numbers for each that differs."""
     return [describe(row) for row in rows(found, wanted) if row.differs]
+
+
+def namesakes(found: Tally, wanted: Tally) -> list[str]:
+    """Say which other benchmark has the counts that were found, where one has."""
+    if found[:3] == wanted[:3]:
+        return []
+    names = [name for name in sorted(PUBLISHED) if PUBLISHED[name][:3] == found[:3]]
+    said = f"these are the counts of another: is it {' or '.join(names)}?"
+    return [said] if names else []
 
 
 def describe(row: Row) -> str:
