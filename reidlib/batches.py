@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reidlib import execute, params, runs, sweeps
-from reidlib.plans import Plan, make_plan, refuse_other_parameters
+from reidlib.plans import Plan, make_plan, refuse_missing_files, refuse_other_parameters
 from reidlib.schema import ParameterError, unknown
 
 REID = (sys.executable, "-m", "reidlib.cli")
-NO_PROFILE = "none"  # no Snakemake
+NO_PROFILE, DEFAULT_PROFILE = "none", "default"  # no Snakemake; it, on this machine
 NAMES = ("runs", "benchmarks", "variants", "seeds")
 NAMES += ("scale", "parameters", "outputs", "data")
 LOG = Path(".snakemake", "sweep.log")
@@ -48,7 +48,8 @@ def read(config: Mapping[str, Any], root: Path) -> Batch:
     """Plan what workflow/config.yaml or `snakemake --config` asks for.
 
     config   the names of workflow/config.yaml; a word stands for a list of one
-    Raises ParameterError and RunError as `sweeps.plan` does.
+    Raises ParameterError and RunError as `sweeps.plan` does. Weights and data are not
+    looked for: who queues runs need not see them, each `reid run` asks where it runs.
     """
     for name in config:
         if name not in NAMES:
@@ -157,7 +158,7 @@ def choose_profile(asked: str | None, root: Path) -> str:
     snakefile = root / "workflow" / "Snakefile"
     installed = importlib.util.find_spec("snakemake") is not None
     if asked is None:
-        return "default" if installed and snakefile.is_file() else NO_PROFILE
+        return DEFAULT_PROFILE if installed and snakefile.is_file() else NO_PROFILE
     known = {path.parent.name for path in root.glob("profiles/*/config.yaml")}
     if asked not in known | {NO_PROFILE}:
         raise ParameterError(unknown("profile", asked, known | {NO_PROFILE}))
@@ -180,6 +181,8 @@ def run(
 
     config    what `read` gets, and makes the same plans of
     jobs      side by side; the profile's number where it is None
+    With the default profile, which is of this machine, raises ParameterError where
+    weights or data of a run are not here.
     """
     if jobs is not None:
         sweeps.check_jobs(jobs)
@@ -187,6 +190,8 @@ def run(
     report(f"{total} runs, {total - len(waiting)} already there")
     if not waiting:
         return []
+    if profile == DEFAULT_PROFILE:
+        refuse_missing_files(waiting)  # elsewhere runs ask where they run
     for plan in waiting:
         (plan.folder / execute.ERROR_LOG).unlink(missing_ok=True)
     command = _snakemake(waiting, config, profile=profile, jobs=jobs, root=root)
@@ -230,7 +235,7 @@ def _snakemake(
     words = [sys.executable, "-m", "snakemake", "--nolock"]  # as two sweeps may run
     words += ["--snakefile", str(root / "workflow" / "Snakefile")]
     words += ["--workflow-profile", str(root / "profiles" / profile)]
-    if profile == "default":
+    if profile == DEFAULT_PROFILE:
         jobs = jobs or 1
         threads = sweeps.threads(jobs)
         words += ["--cores", str(jobs * threads), "--set-threads", f"run={threads}"]

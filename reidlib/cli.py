@@ -18,8 +18,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from reidlib import batches, cli_data, execute, params, records, runs, sweeps
-from reidlib.plans import Plan, make_plan, refuse_other_parameters
+from reidlib import batches, cli_data, execute, records, runs, sweeps
+from reidlib.cli_arguments import (
+    Parser,
+    add_folder,
+    describe_run,
+    describe_sweep,
+    names_for_run,
+    names_for_sweep,
+)
+from reidlib.plans import Plan, make_plan, refuse_missing_files, refuse_other_parameters
 from reidlib.schema import ParameterError
 
 INTERRUPTED = 130
@@ -46,16 +54,20 @@ def _complain(message: object, code: int = 1) -> int:
 
 
 def _parser(root: Path) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="reid",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    run = commands.add_parser("run", help="run the notebooks of papers")
-    _describe_run(run, root)
-    sweep = commands.add_parser("sweep", help="run an ablation: variants by seeds")
-    _describe_sweep(sweep, root)
+    text, names = "run the notebooks of papers", names_for_run(root)
+    run = commands.add_parser("run", help=text, **names)
+    run.set_defaults(command=run_papers)
+    describe_run(run, root)
+    text, names = "run an ablation: variants by seeds", names_for_sweep(root)
+    sweep = commands.add_parser("sweep", help=text, **names)
+    sweep.set_defaults(command=run_sweep)
+    describe_sweep(sweep, root)
     results = commands.add_parser("results", help="the table of all finished runs")
     results.set_defaults(command=show_results)
     text = "renew the README's table and outputs/index.html from the runs in git"
@@ -65,65 +77,11 @@ def _parser(root: Path) -> argparse.ArgumentParser:
     text = "of this machine where they are shown (default: %(default)s)"
     gallery.add_argument("--port", type=int, default=PORT, help=text)
     for command in (run, sweep, results, gallery):
-        _add_folder(command, "--outputs", root / "outputs", "of the runs")
+        add_folder(command, "--outputs", root / "outputs", "of the runs")
     cli_data.describe(
         commands.add_parser("data", help="look at the folder of a benchmark")
     )
     return parser
-
-
-def _describe_run(run: argparse.ArgumentParser, root: Path) -> None:
-    run.set_defaults(command=run_papers)
-    run.add_argument("papers", nargs="+", metavar="PAPER", help="e.g. fanet")
-    run.add_argument("--on", required=True, metavar="BENCHMARK", help="e.g. plaza")
-    run.add_argument("--variant", default=params.FULL, help="a row of an ablation")
-    run.add_argument("--seed", type=int, default=0, help="of everything random")
-    _add_values(run, root)
-    run.add_argument("--fresh", action="store_true", help="throw an earlier run away")
-    run.add_argument("--html", action="store_true", help="write the run as a page too")
-    run.add_argument("--log", action="store_true", help="show what the cells print")
-
-
-def _describe_sweep(sweep: argparse.ArgumentParser, root: Path) -> None:
-    sweep.set_defaults(command=run_sweep)
-    text = "a file of params/ablations, or its name: fanet_components"
-    sweep.add_argument("ablation", metavar="ABLATION", help=text)
-    several = partial(sweep.add_argument, nargs="+", metavar="NAME")
-    several("--on", required=True, help="benchmarks, e.g. plaza station")
-    several("--variants", default=[], help="rows of the ablation; all if not given")
-    several("--seeds", required=True, type=int, metavar="SEED", help="e.g. 0 1 2")
-    text = (
-        "runs side by side (1, or what a profile says); they share the cores unless"
-        " OMP_NUM_THREADS is set, and another number of threads changes results in"
-        " their last bits"
-    )
-    sweep.add_argument("--jobs", type=int, metavar="N", help=text)
-    text = (
-        "a folder of profiles/ that says where Snakemake queues the runs, e.g. slurm;"
-        " default where it is installed, else none: one after another without it"
-    )
-    sweep.add_argument("--profile", metavar="NAME", help=text)
-    _add_values(sweep, root)
-
-
-def _add_values(command: argparse.ArgumentParser, root: Path) -> None:
-    command.add_argument("--scale", help="tiny (drawn benchmarks) or full (real ones)")
-    command.add_argument(
-        *("-p", "--parameter"),
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("NAME", "VALUE"),
-        help="override one parameter; it becomes part of the run's name",
-    )
-    _add_folder(command, "--data", root / "data", "that holds the benchmarks' folders")
-
-
-def _add_folder(
-    parser: argparse.ArgumentParser, option: str, default: Path, what: str
-) -> None:
-    words = f"folder {what}; {default.name}/ beside notebooks/ if not given"
-    parser.add_argument(option, type=Path, default=default, metavar="DIR", help=words)
 
 
 def run_papers(args: argparse.Namespace, root: Path) -> int:
@@ -143,10 +101,13 @@ def run_papers(args: argparse.Namespace, root: Path) -> int:
         overrides=dict(args.parameter),
     )
     plans = [plan_of(paper) for paper in args.papers]
+    refuse_missing_files(plans if args.fresh else sweeps.missing(plans))
+    for plan in plans:
+        if not args.fresh:
+            refuse_other_parameters(plan)
     for plan in plans:
         if args.fresh and (plan.folder / "params.yaml").is_file():
             shutil.rmtree(plan.folder)
-        refuse_other_parameters(plan)
     done = [plan for plan in plans if _carry_out(plan, args)]
     if done:
         print(f"\n{_table(pd.DataFrame(_rows(done, args)))}\n")

@@ -11,9 +11,10 @@ import argparse
 import textwrap
 from pathlib import Path
 
+from reidlib.cli_arguments import WIDTH, listed
 from reidlib.schema import ParameterError, unknown
+from reidlib.titles import TITLES
 
-WIDTH = 88
 NO_DOWNLOAD = "Nothing is downloaded here. Follow the terms that came with your copy."
 
 
@@ -24,10 +25,11 @@ class FaultyDataError(RuntimeError):
 def describe(data: argparse.ArgumentParser) -> None:
     """Give the parser of `reid data` its actions."""
     actions = data.add_subparsers(required=True, metavar="ACTION")
-    check = actions.add_parser("check", help="count and open every image of a folder")
-    tree = actions.add_parser("tree", help="print the layout that is expected")
+    add, names = actions.add_parser, listed(benchmarks=TITLES)
+    check = add("check", help="count and open every image of a folder", **names)
+    tree = add("tree", help="print the layout that is expected", **names)
     text = "write drawn pedestrians in the layout of a benchmark"
-    fixture = actions.add_parser("fixture", help=text)
+    fixture = add("fixture", help=text, **names)
     for action in (check, tree, fixture):
         action.add_argument("benchmark", metavar="BENCHMARK", help="e.g. market1501")
     for action in (check, fixture):

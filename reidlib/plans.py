@@ -1,15 +1,24 @@
 """From what is asked for to a checked Plan of a run; nothing is written here."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from reidlib import params, runs
-from reidlib.schema import ParameterError, Schema, notebook_schema, read_value, unknown
+from reidlib.schema import (
+    TYPE_NAMES,
+    ParameterError,
+    Schema,
+    nearest,
+    notebook_schema,
+    read_value,
+    unknown,
+)
 
 OPTIONS = {"benchmark": "--on", "data_root": "--data"}
 OPTIONS |= {"run_dir": "--outputs", "seed": "--seed"}
+NOUNS = {"bool": "true or false", "int": "a whole number", "float": "a number"}
 
 
 class Plan(NamedTuple):
@@ -39,7 +48,8 @@ def make_plan(
     root        holds notebooks/ and params/
     scale       tiny for drawn benchmarks, full for real ones, where it is None
     overrides   by name; text is read as a value of the parameter's type
-    Raises ParameterError for what is unknown or of another type.
+    Raises ParameterError for what is unknown, of another type, or out of its range.
+    Files and folders are not looked for: `refuse_missing_files` does so where it runs.
     """
     from reidlib.readers import is_drawn
 
@@ -50,7 +60,7 @@ def make_plan(
     schema = notebook_schema(notebook)
     values = _read_overrides(overrides or {}, schema)
     named = values if scale == usual else {"scale": scale, **values}
-    if is_drawn(benchmark, data_root) and not is_drawn(benchmark):
+    if not is_drawn(benchmark) and _shows_drawings(benchmark, data_root):
         named = {"pictures": "drawn", **named}  # a run of its own, not the real set's
     name = runs.variant_name(variant, named)
     run = {"benchmark": benchmark, "seed": seed}
@@ -66,17 +76,29 @@ def make_plan(
         variant=variant,
         given=run | given | values,
     )
+    _refuse_values(merged)
     title = f"{paper} on {benchmark}, {folder.name}"
     return Plan(title, variant, notebook, folder, merged)
+
+
+def papers(root: Path) -> set[str]:
+    """Name what has a notebook and a layer of its own."""
+    notebooks = {path.stem for path in (root / "notebooks").glob("*.ipynb")}
+    return notebooks & params.owners(root / "params" / "papers")
 
 
 def _refuse_unknown(root: Path, *, paper: str, benchmark: str, scale: str) -> None:
     from reidlib.readers import BENCHMARKS, training_fault
 
-    notebooks = {path.stem for path in (root / "notebooks").glob("*.ipynb")}
-    papers = notebooks & params.owners(root / "params" / "papers")
+    known = papers(root)
+    if paper not in known and (root / "notebooks" / f"{paper}.ipynb").is_file():
+        others = ", ".join(sorted(known))
+        raise ParameterError(
+            f"{paper} is a notebook, but of no paper (known: {others}): open"
+            f" notebooks/{paper}.ipynb in JupyterLab, by `make lab`"
+        )
     scales = params.owners(root / "params" / "scales")
-    asked = (("paper", paper, papers), ("benchmark", benchmark, BENCHMARKS))
+    asked = (("paper", paper, known), ("benchmark", benchmark, BENCHMARKS))
     for what, name, known in (*asked, ("scale", scale, scales)):
         if name not in known:
             raise ParameterError(unknown(what, name, known))
@@ -84,16 +106,83 @@ def _refuse_unknown(root: Path, *, paper: str, benchmark: str, scale: str) -> No
         raise ParameterError(fault)
 
 
+def _shows_drawings(benchmark: str, data_root: Path) -> bool:
+    from reidlib.readers import DataError, is_drawn
+
+    try:
+        return is_drawn(benchmark, data_root)
+    except DataError as error:
+        raise ParameterError(str(error)) from None
+
+
 def _read_overrides(overrides: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
     for name in overrides:
         if name in OPTIONS:
             raise ParameterError(f"{name}: give it by {OPTIONS[name]}, not by -p")
     return {
-        name: read_value(value, schema[name].kind)
+        name: _read(name, value, schema[name].kind)
         if name in schema and isinstance(value, str)
         else value
         for name, value in overrides.items()
     }
+
+
+def _read(name: str, text: str, kind: Any) -> Any:
+    value = read_value(text, kind)
+    if isinstance(value, str) and kind is not str:
+        wanted = NOUNS.get(TYPE_NAMES[str(kind)], "a list: write one,other or [one]")
+        raise ParameterError(f"{name}: {text} is not {wanted}")
+    return value
+
+
+def _refuse_values(parameters: Mapping[str, Any]) -> None:
+    from reidlib.preflight import LEAST, check_settings
+    from reidlib.readers import BENCHMARKS
+
+    for name in parameters.get("also_on", []):
+        if name not in BENCHMARKS:
+            raise ParameterError(f"also_on: {unknown('benchmark', name, BENCHMARKS)}")
+    try:
+        check_settings(**{k: parameters[k] for k in LEAST if k in parameters})
+    except ValueError as error:
+        raise ParameterError(str(error)) from None
+
+
+def refuse_missing_files(plans: Iterable[Plan]) -> None:
+    """Raise ParameterError for weights and data of these plans that are not here.
+
+    A line each, before the first of them runs. To be asked of runs that are to be made
+    on this machine: not of finished ones, whose data need not lie here any more, nor
+    of queued ones, each of which is a `reid run` that asks where it runs.
+    """
+    missing = [fault for plan in plans for fault in _missing_files(plan)]
+    if missing:
+        raise ParameterError("\n".join(dict.fromkeys(missing)))
+
+
+def _missing_files(plan: Plan) -> list[str]:
+    from reidlib.readers import missing_data
+
+    here, values = plan.notebook.parent, plan.parameters
+    found = [
+        f"{name}: no file {values[name]}, seen from notebooks/"
+        + _nearest_file(values[name], parameter.choices)
+        for name, parameter in notebook_schema(plan.notebook).items()
+        if parameter.takes_file
+        and values[name] not in ("", *parameter.choices)
+        and not (here / values[name]).is_file()
+    ]
+    data_root = Path(os.path.normpath(here / values["data_root"]))
+    fault = missing_data(values["benchmark"], data_root)
+    return [*found, fault] if fault else found
+
+
+def _nearest_file(value: str, choices: list[str]) -> str:
+    if Path(value).is_file():
+        return f"; write {Path(value).resolve()}"
+    others = ", ".join(filter(None, choices))
+    remedy = f"; give {others}, or the full path of a file" if others else ""
+    return nearest(value, choices) or remedy or "; give its full path"
 
 
 def refuse_other_parameters(plan: Plan) -> None:

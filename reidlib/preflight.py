@@ -14,22 +14,28 @@ from torch.utils.data import DataLoader
 
 from reidlib.step import PRECISIONS
 
+LEAST = {  # of whole numbers, by the names that notebooks have for them
+    **dict.fromkeys(("seed", "evaluate_every", "workers", "warmup_epochs", "pad"), 0),
+    **dict.fromkeys(("epochs", "checkpoint_every", "batch_size_test"), 1),
+    **dict.fromkeys(("num_identities_per_batch", "images_per_identity"), 1),
+    **dict.fromkeys(("image_height", "image_width"), 1),
+}
+SEEDS = 2**32  # NumPy's
 RESERVED = ("epoch", "loss", "gradient_norm", "skipped_share", "lr")
 
 
-def check_settings(
-    *, seed: int, epochs: int, evaluate_every: int, checkpoint_every: int
-) -> None:
-    """Raise a ValueError naming a whole number that is below its least value."""
-    given = {
-        "seed": (seed, 0),
-        "epochs": (epochs, 1),
-        "evaluate_every": (evaluate_every, 0),
-        "checkpoint_every": (checkpoint_every, 1),
-    }
-    for name, (value, least) in given.items():
-        if value < least:
-            raise ValueError(f"{name} is {value}, but must be at least {least}")
+def check_settings(**settings: int) -> None:
+    """Raise a ValueError naming a whole number out of its range: LEAST, SEEDS.
+
+    >>> check_settings(epochs=0)
+    Traceback (most recent call last):
+    ValueError: epochs is 0, but must be at least 1
+    """
+    for name, value in settings.items():
+        if value < LEAST[name]:
+            raise ValueError(f"{name} is {value}, but must be at least {LEAST[name]}")
+        if name == "seed" and value >= SEEDS:
+            raise ValueError(f"seed is {value}, but must be below {SEEDS}")
 
 
 def check_numerics(

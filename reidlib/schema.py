@@ -1,7 +1,8 @@
 """The schema of a notebook: its parameters cell, read but never executed.
 
 One typed assignment per line, `name: type = value  # meaning`. The values are the
-smoke run; what papermill or `reid run` gives instead is checked against the types.
+smoke run; what papermill or `reid run` gives instead is checked against the types, and
+where the meaning ends in `one | other` against these choices.
 """
 
 import ast
@@ -25,6 +26,7 @@ TYPES: dict[str, Any] = {
     "list[float]": list[float],
     "list[str]": list[str],
 }
+A_FILE = "a file"  # in a meaning: a path may be given
 TYPE_NAMES = {str(kind): name for name, kind in TYPES.items()}
 
 
@@ -41,6 +43,32 @@ class Parameter(NamedTuple):
     kind: Any
     default: Any
     meaning: str
+
+    @property
+    def choices(self) -> list[str]:
+        """What may be chosen, first words of `one | other, why | a file`.
+
+        >>> Parameter(str, "tiny", "CLIP: tiny | openai | a file").choices
+        ['tiny', 'openai']
+        >>> Parameter(str, "sum", 'of a stripe: "" | max | sum of both').choices
+        ['', 'max', 'sum']
+        """
+        named = [part for part in self._parts() if not part.startswith("a ")]
+        return [re.match(r"\w[\w-]*|", part.strip('"'))[0] for part in named]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether other values are good too: no choices, or `a file`, `a ...`."""
+        return self._parts() == [] or any(p.startswith("a ") for p in self._parts())
+
+    @property
+    def takes_file(self) -> bool:
+        """Whether the path of a file may be given."""
+        return A_FILE in self.meaning
+
+    def _parts(self) -> list[str]:
+        parts = self.meaning.rpartition(": ")[2].split(" | ")
+        return parts if len(parts) > 1 else []
 
 
 Schema = dict[str, Parameter]
@@ -120,7 +148,8 @@ def validate(
     """Return `values` with the schema's types, in the schema's order.
 
     An int is accepted for a float; nothing else is converted. `partial` allows names
-    to be absent. Raises ParameterError with all faults, one a line, after `where`.
+    to be absent. Raises ParameterError with all faults, one a line, after `where`:
+    names, types, numbers that are not finite, and what is none of the choices.
     """
     fields = {
         name: (parameter.kind, ...)
@@ -130,11 +159,23 @@ def validate(
     config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
     model = create_model("Parameters", __config__=config, **fields)
     try:
-        return model(**values).model_dump()
+        valid = model(**values).model_dump()
+        faults = [f for name in valid for f in _choice_faults(name, valid, schema)]
     except ValidationError as error:
         faults = [_explain(fault, schema) for fault in error.errors()]
+    if not faults:
+        return valid
     start = f"{where}: " if where else ""
     raise ParameterError("\n".join(start + fault for fault in faults))
+
+
+def _choice_faults(name: str, values: Mapping[str, Any], schema: Schema) -> list[str]:
+    value, parameter = values[name], schema[name]
+    known = parameter.choices
+    if parameter.is_open or str(value) in known:
+        return []
+    shown = ", ".join(word or '""' for word in known)
+    return [f"{name}: {value!r} is none of {shown}{nearest(str(value), known)}"]
 
 
 def _explain(fault: Mapping[str, Any], schema: Schema) -> str:
@@ -171,6 +212,8 @@ def read_value(text: str, kind: Any) -> Any:
 
     >>> read_value("5e-6", float), read_value("40,80", list[int])
     (5e-06, [40, 80])
+    >>> read_value("[40, 80", list[int])
+    '[40, 80'
     """
     if kind is bool:
         return {"true": True, "false": False}.get(text.lower(), text)
@@ -180,6 +223,8 @@ def read_value(text: str, kind: Any) -> Any:
         except ValueError:
             return text
     if kind is str:
+        return text
+    if text.strip().startswith("[") != text.strip().endswith("]"):
         return text
     parts = (part.strip(" '\"") for part in text.strip("[] ").split(","))
     return [read_value(part, kind.__args__[0]) for part in parts if part]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reidlib import execute, params, runs
-from reidlib.plans import Plan, make_plan, refuse_other_parameters
+from reidlib.plans import Plan, make_plan, refuse_missing_files, refuse_other_parameters
 from reidlib.schema import ParameterError, notebook_schema, unknown, validate
 
 COMMAND = (sys.executable, "-m", "reidlib.execute")
@@ -64,6 +64,7 @@ def plan(
     The rest is as in `make_plan`. Raises ParameterError for what is unknown, and
     RunError where a folder holds a run with other parameters.
     """
+    _refuse_what_needs_no_runs(ablation, root)
     rows = params.read_ablation(root / "params", ablation).variants
     known = [row.name for row in rows]
     for name in variants:
@@ -90,6 +91,16 @@ def plan(
     return list({one.folder: one for one in made}.values())  # asked twice is run once
 
 
+def _refuse_what_needs_no_runs(ablation: str, root: Path) -> None:
+    place = Path("notebooks", "ablations")
+    layer = root / "params" / "ablations" / f"{ablation}.yaml"
+    if (root / place / f"{ablation}.ipynb").is_file() and not layer.is_file():
+        raise ParameterError(
+            f"{ablation} is a notebook that needs no runs: open it in JupyterLab, or"
+            f" papermill --cwd {place} {place / ablation}.ipynb out.ipynb"
+        )
+
+
 def missing(plans: Iterable[Plan]) -> list[Plan]:
     """Return the plans whose run is not finished."""
     return [one for one in plans if not runs.is_complete(one.folder)]
@@ -108,9 +119,11 @@ def run(
 
     `report` gets a line at the start and one for each run as it ends. A run that was
     interrupted goes on; one that fails stops no other. No run outlives an exception.
+    Raises ParameterError before the first where a run's weights or data are not here.
     """
     check_jobs(jobs)
     waiting, running, failures = missing(plans), [], []
+    refuse_missing_files(waiting)
     total, ended = len(plans), len(plans) - len(waiting)
     report(f"{total} runs, {ended} already there")
     try:

@@ -153,7 +153,10 @@ def test_the_notebook_gets_every_parameter_and_relative_places(reid, executed):
     }
 
 
-def test_real_benchmarks_run_at_full_scale_and_drawn_ones_on_request(reid, executed):
+def test_real_benchmarks_run_at_full_scale_and_drawn_ones_on_request(
+    reid, executed, toy_root
+):
+    (toy_root / "data/market1501/query").mkdir(parents=True)
     reid("run", "toy", "--on", "market1501")
     reid("run", "toy", "--on", "plaza", "--scale", "full")
     assert [call["epochs"] for call in executed] == [60, 60]
@@ -191,6 +194,18 @@ def test_fresh_throws_away_run_folders_only(reid, executed, toy_root):
     assert mine.exists()
 
 
+def test_a_fresh_run_that_is_refused_throws_nothing_away(reid, executed, toy_root):
+    split = toy_root / "data/market1501/query"
+    split.mkdir(parents=True)
+    command = ["run", "toy", "--on", "market1501"]
+    assert reid(*command)[0] == 0
+    split.rmdir()
+    assert "already there" in reid(*command)[1], "a finished run needs no data"
+    code, _, err = reid(*command, "--fresh")
+    assert code == 2 and "market1501: no data in" in err
+    assert runs.is_complete(toy_root / "outputs/market1501/toy/full-s0")
+
+
 def test_several_papers_give_one_table_and_a_failure_stops_no_other(
     reid, executed, toy_root, monkeypatch
 ):
@@ -225,7 +240,22 @@ def test_several_papers_give_one_table_and_a_failure_stops_no_other(
         ("run toy --on plaza --variant plian", "did you mean plain? (known: full, pl"),
         ("run toy --on plaza --scale tny", "unknown scale 'tny'; did you mean tiny?"),
         ("run toy --on plaza -p epohcs 1", "epohcs: unknown parameter; did you mean"),
-        ("run toy --on plaza -p epochs many", "epochs: 'many' is a str, an int is"),
+        ("run toy --on plaza -p epochs many", "epochs: many is not a whole num"),
+        ("run toy --on plaza -p epochs 1.5", "epochs: 1.5 is not a whole number"),
+        ("run toy --on plaza -p epochs -3", "epochs is -3, but must be at least 1"),
+        ("run toy --on plaza -p erasing yes", "erasing: yes is not true or false"),
+        (
+            "run toy --on plaza -p also_on [plaza",
+            "also_on: [plaza is not a list: write",
+        ),
+        ("run toy --on plaza -p also_on plazza", "also_on: unknown benchmark 'plazza'"),
+        ("run toy --on plaza --seed -1", "seed is -1, but must be at least 0"),
+        ("run toy --on plaza --seed 4294967296", "seed is 4294967296, but must be bel"),
+        ("run toy --on market1501", "house/data is no folder; --data names"),
+        ("sweep toy_parts --on plaza --seeds 0 a", "argument --seeds: 'a' is not a wh"),
+        ("run toy --on market1501 --data /nonexist", "/nonexist is no folder; --data"),
+        ("sweep toy_parts --on plaza --seeds 0 -1", "seed is -1, but must be at least"),
+        ("sweep toy_parts --on market1501 --seeds 0", "market1501: /"),
         ("run toy --on plaza -p seed 1", "seed: give it by --seed, not by -p"),
         ("run toy --on plaza -p run_dir x", "run_dir: give it by --outputs"),
         ("run toy --on occluded_reid", "occluded_reid is for testing only, it has no"),
@@ -242,7 +272,28 @@ def test_what_is_not_there_is_refused_before_anything_runs(
     assert (code, out) == (2, "")
     assert message in err
     assert all(line.startswith("reid: ") for line in err.splitlines())
-    assert not executed and not (toy_root / "outputs").exists()
+    assert not executed
+    assert not any((toy_root / name).exists() for name in ("outputs", "data"))
+
+
+def test_notebooks_that_are_no_runs_are_told_from_typing_errors(reid, toy_root):
+    folder = toy_root / "notebooks/ablations"
+    folder.mkdir()
+    (folder / "toy_cost.ipynb").touch()
+    code, _, err = reid("sweep", "toy_cost", "--on", "plaza", "--seeds", 0)
+    assert code == 2 and "toy_cost is a notebook that needs no runs: open it" in err
+    (toy_root / "notebooks/people.ipynb").touch()
+    code, _, err = reid("run", "people", "--on", "plaza")
+    assert code == 2 and "people is a notebook, but of no paper (known: toy)" in err
+
+
+def test_help_lists_the_names_there_are(reid):
+    _, run, _ = reid("run", "--help")
+    assert "papers: toy\n" in run and "scales: full, tiny" in run
+    _, sweep, _ = reid("sweep", "--help")
+    assert "ablations: toy_parts\n" in sweep
+    for text in (run, sweep, reid("data", "tree", "--help")[1]):
+        assert "benchmarks: avenue, " in text and "station" in text
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """What is asked for becomes plans, or is refused; either way nothing is written."""
 
-import pytest
+import json
 
-from reidlib import runs, sweeps
+import pytest
+from conftest import TOY_CELLS, notebook
+
+from reidlib import batches, runs, sweeps
 from reidlib.fixtures import write_fixture
-from reidlib.plans import make_plan, refuse_other_parameters
+from reidlib.plans import make_plan, refuse_missing_files, refuse_other_parameters
 from reidlib.schema import ParameterError
 
 
@@ -75,13 +78,101 @@ def test_only_an_unusual_scale_becomes_part_of_the_name(plan):
         ({"scale": "tny"}, "unknown scale 'tny'; did you mean tiny?"),
         ({"overrides": {"epohcs": 1}}, "epohcs: unknown parameter; did you mean"),
         ({"overrides": {"epochs": 1.5}}, "epochs: 1.5 is a float, an int is wanted"),
+        ({"overrides": {"epochs": "1.5"}}, "epochs: 1.5 is not a whole number"),
+        ({"overrides": {"epochs": 0}}, "epochs is 0, but must be at least 1"),
+        ({"overrides": {"also_on": "nope"}}, "also_on: unknown benchmark 'nope'"),
         ({"overrides": {"seed": 1}}, "seed: give it by --seed, not by -p"),
+        ({"seed": -1}, "seed is -1, but must be at least 0"),
+        ({"seed": 2**32}, "seed is 4294967296, but must be below 4294967296"),
     ],
 )
 def test_what_is_not_there_is_refused(plan, asked, message):
     with pytest.raises(ParameterError) as caught:
         plan(**asked)
     assert message in str(caught.value)
+
+
+def add_parameter(root, line, layer):
+    cells = TOY_CELLS | {"parameters": TOY_CELLS["parameters"] + line + "\n"}
+    (root / "notebooks/toy.ipynb").write_text(json.dumps(notebook(cells)))
+    with (root / "params/base.yaml").open("a") as file:
+        file.write(layer + "\n")
+
+
+def test_a_value_is_one_of_the_choices_that_the_schema_names(toy_root):
+    line = 'precision: str = "fp32"  # of sums: fp32 | bf16, half | fp16 on a GPU'
+    add_parameter(toy_root, line, "precision: fp32")
+    asked = {"benchmark": "plaza", "seed": 0}
+    asked |= {"outputs": toy_root, "data_root": toy_root}
+    make_plan(toy_root, "toy", **asked, overrides={"precision": "fp16"})
+    with pytest.raises(ParameterError) as caught:
+        make_plan(toy_root, "toy", **asked, overrides={"precision": "bf61"})
+    assert str(caught.value) == (
+        "command line: precision: 'bf61' is none of fp32, bf16, fp16;"
+        " did you mean bf16?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("", ""),
+        ("openai", ""),
+        ("weights.pt", ""),  # as the notebook sees it
+        ("opnai", "no file opnai, seen from notebooks/; did you mean openai?"),
+        ("../no.pt", "notebooks/; give tiny, openai, or the full path of a file"),
+        ("house/notebooks/weights.pt", "house/notebooks/weights.pt"),
+    ],
+)
+def test_weights_are_a_name_or_a_file_that_is_there(
+    toy_root, monkeypatch, tmp_path, value, said
+):
+    monkeypatch.chdir(tmp_path)
+    line = 'backbone: str = "tiny"  # CLIP: "" | tiny | openai | a file'
+    add_parameter(toy_root, line, "backbone: tiny")
+    (toy_root / "notebooks/weights.pt").touch()
+    places = {"outputs": toy_root, "data_root": toy_root}
+    asked = {"benchmark": "plaza", "seed": 0, "overrides": {"backbone": value}}
+    plans = [make_plan(toy_root, "toy", **asked, **places)] * 2
+    if not said:
+        refuse_missing_files(plans)
+        return
+    with pytest.raises(ParameterError) as caught:
+        refuse_missing_files(plans)
+    message = str(caught.value)
+    assert message.startswith("backbone: no file ") and message.endswith(said)
+    assert "\n" not in message, "said once"
+
+
+def test_data_of_a_real_set_is_asked_for_where_runs_are_made(toy_root, tmp_path):
+    places = {"outputs": toy_root / "outputs", "data_root": tmp_path / "none"}
+    asked = {"ablation": "toy_parts", "benchmarks": ["market1501"], "seeds": [0]}
+    plans = sweeps.plan(root=toy_root, **asked, **places)
+    queue = {"profile": "default", "jobs": 1, "root": toy_root}
+    for run in (sweeps.run, lambda plans: batches.run(plans, {}, **queue)):
+        with pytest.raises(ParameterError) as caught:
+            run(plans)
+        assert str(caught.value) == (
+            f"market1501: {tmp_path}/none is no folder; --data names its folder,"
+            " see `reid data tree market1501`"
+        )
+    (tmp_path / "none/market1501/query").mkdir(parents=True)
+    refuse_missing_files(plans)
+    assert not (toy_root / "outputs").exists()
+
+
+def test_a_queue_is_planned_where_no_data_is_seen(toy_root):
+    asked = {"runs": "toy_parts", "benchmarks": "market1501", "seeds": 0}
+    asked |= {"outputs": "outputs", "data": "elsewhere"}
+    assert len(batches.read(asked, toy_root).runs) == 2
+
+
+def test_a_marker_that_cannot_be_read_is_refused(toy_root, tmp_path):
+    folder = write_fixture("market1501", tmp_path / "market1501") and tmp_path
+    (folder / "market1501/about.json").write_text("{bad")
+    asked = {"benchmark": "market1501", "seed": 0, "outputs": toy_root}
+    with pytest.raises(ParameterError, match=r"about\.json cannot be read"):
+        make_plan(toy_root, "toy", **asked, data_root=folder)
 
 
 def test_a_folder_with_other_parameters_is_refused_by_a_name_without_this_machine(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from reidlib.schema import (
     TYPES,
+    Parameter,
     ParameterError,
     notebook_schema,
     parse_schema,
@@ -95,6 +96,38 @@ def test_numbers_that_yaml_reads_as_text_come_with_the_remedy(text, remedy):
     assert message.endswith(f"YAML reads it as text, write {remedy.replace('E', 'e')}")
 
 
+@pytest.mark.parametrize(
+    ("meaning", "choices", "is_open"),
+    [
+        ("pixels", [], True),
+        ("auto | cpu | cuda", ["auto", "cpu", "cuda"], False),
+        ("which centre m_u weighs: old | new", ["old", "new"], False),
+        ("compared: all, with captions | visual, without", ["all", "visual"], False),
+        ('"" | drawn | imagenet | a file', ["", "drawn", "imagenet"], True),
+        ("stand-in | a model, by name or folder", ["stand-in"], True),
+        ('prompts learned before, a file; "" learns them', [], True),
+    ],
+)
+def test_a_meaning_names_the_choices(meaning, choices, is_open):
+    parameter = Parameter(str, "", meaning)
+    assert (parameter.choices, parameter.is_open) == (choices, is_open)
+    assert parameter.takes_file == ("a file" in meaning)
+
+
+def test_a_value_is_one_of_the_choices_and_so_is_the_default(tmp_path):
+    schema = parse_schema(
+        "regions: int = 4  # N: 2 | 4\ntower: str = 't'  # t | a file"
+    )
+    assert validate({"regions": 2, "tower": "x.pt"}, schema)
+    message = refusal(validate, {"regions": 3, "tower": "t"}, schema, where="a.yaml")
+    assert message == "a.yaml: regions: 3 is none of 2, 4"
+    path = tmp_path / "paper.ipynb"
+    source = 'mask: str = "on"  # "" | off'
+    path.write_text(json.dumps(notebook({"parameters": source})))
+    message = refusal(notebook_schema, path)
+    assert message.startswith("paper.ipynb: mask: 'on' is none of \"\", off")
+
+
 def test_all_faults_are_told_at_once():
     message = refusal(validate, {"epochs": "x", "sed": 1}, SCHEMA)
     assert "seed: missing, an int is wanted" in message
@@ -128,6 +161,8 @@ def test_what_is_typed_on_the_command_line_is_read_back(data, name):
         ("['a', b]", list[str], ["a", "b"]),
         ("[]", list[str], []),
         ("1,x", list[int], [1, "x"]),
+        ("[plaza", list[str], "[plaza"),
+        ("1, 2]", list[int], "1, 2]"),
     ],
 )
 def test_what_does_not_fit_stays_text_and_lists_need_no_brackets(text, kind, value):
