@@ -223,6 +223,15 @@ def test_a_curve_over_values_has_a_dot_per_run_and_a_line_through_means():
     assert png(figure)
 
 
+def test_the_line_of_a_curve_is_of_the_seeds_that_every_value_has():
+    runs = pd.DataFrame({1: [0.2, 0.4], 2: [0.3, np.nan]})
+    lines = plots.value_curve({"plaza": runs}, "k").axes[0].lines
+    np.testing.assert_allclose(lines[-1].get_ydata(), [20, 30])
+    none = pd.DataFrame({1: [0.2, np.nan], 2: [np.nan, 0.3]})
+    lines = plots.value_curve({"plaza": none}, "k").axes[0].lines
+    np.testing.assert_allclose(lines[-1].get_ydata(), [20, 30])
+
+
 def test_image_grid_shows_every_picture_once_in_order(samples):
     figure = plots.image_grid(samples, columns=4)
     assert len(figure.axes) == 8

@@ -160,6 +160,7 @@ def value_curve(
     """Scores over the values of one parameter: a dot per run, a line through the means.
 
     ours {title: shares, a row per seed and a column per value (numbers)}
+    Means are over the seeds that every value has, or the line would follow the seeds.
     """
     figure, axes = _axes(max(len(ours), 1))
     if not ours:
@@ -168,7 +169,9 @@ def value_curve(
         runs = 100 * frame.sort_index(axis=1)
         for _, row in runs.iterrows():
             ax.plot(runs.columns, row, "o", color=COLORS[0], alpha=0.5)
-        ax.plot(runs.columns, runs.mean(), color=BLACK, linewidth=1)
+        everywhere = runs.dropna()
+        means = runs.mean() if everywhere.empty else everywhere.mean()
+        ax.plot(runs.columns, means, color=BLACK, linewidth=1)
         if logarithmic:
             ax.set_xscale("log", base=2)
         ax.set_xticks(list(runs.columns), [f"{value:g}" for value in runs.columns])
