@@ -1,7 +1,8 @@
-"""The commands `reid data`: check a folder, print a layout, draw in it.
+"""The commands `reid data`: check a folder, print a layout, unpack or draw in one.
 
     reid data check market1501 <folder>
     reid data tree market1501
+    reid data extract cuhk03np_labeled <folder>
     reid data fixture market1501 <folder> [--full-size]
 
 Nothing is downloaded, and no command says where a data set is to be had.
@@ -15,6 +16,7 @@ from reidlib.cli_arguments import WIDTH, listed
 from reidlib.schema import ParameterError, unknown
 from reidlib.titles import TITLES
 
+RELEASED = ("cuhk03np_detected", "cuhk03np_labeled")
 NO_DOWNLOAD = "Nothing is downloaded here. Follow the terms that came with your copy."
 
 
@@ -30,14 +32,17 @@ def describe(data: argparse.ArgumentParser) -> None:
     tree = add("tree", help="print the layout that is expected", **names)
     text = "write drawn pedestrians in the layout of a benchmark"
     fixture = add("fixture", help=text, **names)
-    for action in (check, tree, fixture):
+    text = "write the images of CUHK03's raw release, cuhk-03.mat, as files"
+    extract = add("extract", help=text, **listed(benchmarks=RELEASED))
+    for action in (check, tree, extract, fixture):
         action.add_argument("benchmark", metavar="BENCHMARK", help="e.g. market1501")
-    for action in (check, fixture):
+    for action in (check, extract, fixture):
         action.add_argument("folder", type=Path, metavar="FOLDER")
     text = "as many people and images as the real set has, not a few"
     fixture.add_argument("--full-size", action="store_true", help=text)
     check.set_defaults(command=check_data)
     tree.set_defaults(command=show_tree)
+    extract.set_defaults(command=extract_images)
     fixture.set_defaults(command=draw_fixture)
 
 
@@ -72,6 +77,19 @@ def show_tree(args: argparse.Namespace, root: Path) -> int:
         print(f"{_wrapped(readers.training_fault(name))}\n")
     said = readers.PROTOCOLS[name], readers.TERMS[name], NO_DOWNLOAD
     print("\n\n".join(map(_wrapped, said)))
+    return 0
+
+
+def extract_images(args: argparse.Namespace, root: Path) -> int:
+    """Write the images of cuhk-03.mat into the folder of the configuration."""
+    from reidlib.readers import DataError, cuhk03_release
+
+    _refuse_unknown(args.benchmark, RELEASED)
+    try:
+        folder, count = cuhk03_release.extract(args.folder, args.benchmark)
+    except DataError as error:
+        raise FaultyDataError(error) from None
+    print(f"{folder}: {count:,} images")
     return 0
 
 

@@ -218,7 +218,7 @@ REFUSED = {
             empty(root),
             write("cuhk03_new_protocol_config_labeled.mat")(root),
         ),
-        r"no folder .*images_labeled\. cuhk-03\.mat is HDF5, which is not read",
+        r"no folder .*images_labeled with the images .*: `reid data extract cuhk03np_l",
         "cuhk03np_labeled",
     ),
     "a configuration that is none": Fault(

@@ -7,17 +7,20 @@ import os
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.io import savemat
 from small_sets import SETS, counts_of, picture, write_picture, write_set
 
-from reidlib import readers
+from reidlib import cli, readers
 from reidlib.readers import DataError, check, load_benchmark
 from reidlib.readers.cuhk03 import config_name, read_config
 from reidlib.readers.files import text_lines
 from reidlib.readers.market import samples_of
 from reidlib.readers.occluded_duke import LISTS
+from reidlib.runs import ROOT
 
 FOLDERS = {"train": "bounding_box_train", "query": "query"}
 FOLDERS["gallery"] = "bounding_box_test"
@@ -191,8 +194,65 @@ def test_a_configuration_of_another_kind_is_refused(tmp_path):
         read_config(tmp_path / "other.mat")
     header = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + bytes(400)
     (tmp_path / "cuhk-03.mat").write_bytes(header)
-    with pytest.raises(DataError, match="is HDF5, which is not read here; is it cuhk"):
+    with pytest.raises(
+        DataError, match="is HDF5, not the configuration; is it cuhk-03"
+    ):
         read_config(tmp_path / "cuhk-03.mat")
     (tmp_path / "cut.mat").write_bytes(picture("PNG")[:50])
     with pytest.raises(DataError, match=r"cut\.mat cannot be read .*; copy it again"):
         read_config(tmp_path / "cut.mat")
+
+
+def write_release(path: Path, names: list[str], kind: str) -> dict[str, np.ndarray]:
+    """cuhk-03.mat as MATLAB writes it: cells of cells, all axes in reverse."""
+    rng, pixels = np.random.default_rng(0), {}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        nothing = file.create_dataset("empty", data=np.zeros(2, np.uint64))
+        tables = file.create_dataset(kind, (1, 5), dtype=h5py.ref_dtype)
+        for pair in range(5):
+            table = file.create_dataset(f"{pair}", (10, 3), dtype=h5py.ref_dtype)
+            table[...] = nothing.ref
+            tables[0, pair] = table.ref
+        for name in names:
+            pair, person, _, image = map(int, name.removesuffix(".png").split("_"))
+            pixels[name] = rng.integers(0, 256, (12, 6, 3), dtype=np.uint8)
+            cell = file.create_dataset(name, data=pixels[name].T)
+            file[f"{pair - 1}"][image - 1, person - 1] = cell.ref
+    return pixels
+
+
+@pytest.mark.parametrize("name", CUHK03)
+@pytest.mark.parametrize("place", ["", "cuhk03_release"])
+def test_cuhk03s_raw_release_is_written_as_files_and_read(
+    tmp_path, capsys, name, place
+):
+    root, kind = tmp_path / "cuhk03", name.rpartition("_")[2]
+    root.mkdir()
+    listed = [n for n in write_config(root, name) if n != "2_003_2_05.png"]
+    pixels = write_release(root / place / "cuhk-03.mat", listed, kind)
+    command = ["data", "extract", name, str(tmp_path)]
+    for _ in range(2):
+        assert cli.main(command, ROOT) == 0
+        assert capsys.readouterr().out == f"{root / f'images_{kind}'}: 5 images\n"
+    for file, wanted in pixels.items():
+        with Image.open(root / f"images_{kind}" / file) as image:
+            np.testing.assert_array_equal(np.asarray(image), wanted)
+    assert sorted(p.name for p in (root / f"images_{kind}").iterdir()) == sorted(listed)
+    write_picture(root / f"images_{kind}" / "2_003_2_05.png")
+    assert len(readers.loading.read_below(name, tmp_path).benchmark.train) == 2
+
+
+def test_what_is_no_raw_release_is_refused(tmp_path, capsys):
+    command = ["data", "extract", CUHK03[1], str(tmp_path)]
+    assert cli.main(command, ROOT) == 1
+    assert "no cuhk-03.mat in" in capsys.readouterr().err
+    (tmp_path / "cuhk-03.mat").write_bytes(b"cut short")
+    assert cli.main(command, ROOT) == 1
+    assert "cuhk-03.mat cannot be read" in capsys.readouterr().err
+    write_release(tmp_path / "cuhk-03.mat", [], "detected")
+    assert cli.main(command, ROOT) == 1
+    assert "has no 'labeled'" in capsys.readouterr().err
+    assert cli.main(["data", "extract", "market1501", str(tmp_path)], ROOT) == 2
+    assert "unknown benchmark 'market1501'" in capsys.readouterr().err
+    assert not (tmp_path / "images_labeled").exists()

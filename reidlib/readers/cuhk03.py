@@ -1,7 +1,7 @@
 """CUHK03 in the new protocol: Market-style folders, or the raw images and a .mat file.
 
-cuhk-03.mat itself is HDF5 (MATLAB v7.3), which nothing here reads: its images have to
-lie in a folder, under the names that the new protocol's configuration gives them.
+cuhk-03.mat itself is HDF5 (MATLAB v7.3): `cuhk03_release` writes its images into a
+folder, under the names that the new protocol's configuration gives them.
 """
 
 from pathlib import Path
@@ -21,6 +21,7 @@ from reidlib.readers.files import (
 )
 from reidlib.readers.layouts import TREES
 
+RAW = "cuhk-03.mat"
 RAW_FOLDERS = ("cuhk03", "cuhk03np", "cuhk03release")
 KEYS = ("camId", "filelist", "labels", "train_idx", "query_idx", "gallery_idx")
 
@@ -63,9 +64,8 @@ def read_cuhk03(root: Path, name: str) -> Benchmark:
     folder = root / f"images_{kind_of(name)}"
     if not folder.is_dir():
         raise DataError(
-            f"no folder {shown(folder)}. cuhk-03.mat is HDF5, which is not read here:"
-            f" extract its images there, named as {config.name} lists them"
-            " (1_001_1_01.png: pair, person, view, image)"
+            f"no folder {shown(folder)} with the images of {RAW}:"
+            f" `reid data extract {name} {shown(root)}` writes them"
         )
     splits = {
         split: tuple(Sample(folder / file, pid, camid) for file, pid, camid in listed)
@@ -103,7 +103,7 @@ def _load(path: Path) -> dict:
     try:
         return loadmat(path)
     except NotImplementedError:  # scipy's word for HDF5
-        message = f"{shown(path)} is HDF5, which is not read here; is it cuhk-03.mat?"
+        message = f"{shown(path)} is HDF5, not the configuration; is it {RAW}?"
         raise DataError(message) from None
     except Exception as error:  # scipy has many kinds for what is no such file
         message = f"{shown(path)} cannot be read ({error}); copy it again"

@@ -32,10 +32,12 @@ _CUHK03 = """\
 <data_root>/cuhk03np_{kind}/       or cuhk03-np/{kind}/
   bounding_box_train/0003_c1_21.png
   query/ bounding_box_test/        png or jpg, named alike
-or the raw release, extracted, with the configuration of the new protocol
+or the raw release with the configuration of the new protocol
 <data_root>/cuhk03/
   cuhk03_new_protocol_config_{kind}.mat
-  images_{kind}/1_001_1_01.png     <pair>_<person>_<view>_<image>.png"""
+  cuhk-03.mat                      here or in cuhk03_release/
+  images_{kind}/1_001_1_01.png     <pair>_<person>_<view>_<image>.png, written
+                                   by `reid data extract cuhk03np_{kind} <folder>`"""
 _MSMT17 = """\
 <data_root>/{name}/                or {folder}/, or MSMT17/
   {train}/0000/0000_000_01_0303morning_0015_0.jpg
