@@ -100,11 +100,6 @@ def _padded(values: Tensor, length: int) -> Tensor:
     return F.pad(values, (0, length - values.shape[1]))
 
 
-def _spread(total: int, count: int) -> Tensor:
-    """Places of `count` images spread over all."""
-    return torch.linspace(0, total - 1, min(count, total)).long()
-
-
 def quality(looks: Looks, count: int) -> pd.Series:
     """How well the branches look and differ; what is not known is left out.
 
@@ -151,7 +146,7 @@ def _distances(features: Tensor, count: int) -> dict[str, float | Tensor]:
     unit = F.normalize(features, dim=-1)  # (n, 4, W)
     cosines = (unit @ unit.mT).mean(0)  # (4, 4)
     within = (cosines[0, 1] + cosines[2, 3]) / 2
-    points = unit[_spread(len(unit), count)]
+    points = unit[kept.spread(len(unit), count)]
     kinds = {"regions": [0, 0, 1, 1], "modalities": [0, 1, 0, 1]}
     return {"cosine within": within, "cosine across": cosines[:2, 2:].mean()} | {
         f"silhouette of {name}": silhouette_score(
@@ -168,7 +163,7 @@ def tsne(looks: Looks, count: int, seed: int) -> dict[str, np.ndarray]:
     """
     if looks.features is None:
         return {}
-    chosen = looks.features[_spread(len(looks.features), count)]
+    chosen = looks.features[kept.spread(len(looks.features), count)]
     points = F.normalize(chosen, dim=-1).flatten(0, 1).numpy()
     perplexity = min(PERPLEXITY, (len(points) - 1) / 3)
     options = {"perplexity": perplexity, "metric": "cosine", "random_state": seed}

@@ -98,9 +98,9 @@ def examples(found: Search, *, successes: int, failures: int) -> Tensor:
     """
     rank = found.scores.first_ranks
     hits, misses = (rank == 1).nonzero()[:, 0], (rank > 1).nonzero()[:, 0]
-    spread = torch.linspace(0, max(len(hits) - 1, 0), min(successes, len(hits)))
+    chosen = hits[kept.spread(len(hits), successes)]
     worst = misses[rank[misses].argsort(descending=True, stable=True)]
-    return torch.cat([hits[spread.long()], worst[:failures]])
+    return torch.cat([chosen, worst[:failures]])
 
 
 def keep_ranked(
@@ -110,8 +110,7 @@ def keep_ranked(
 
     queries   how many, spread over the set      count  of images for each
     """
-    total = len(benchmark.query)
-    chosen = torch.linspace(0, total - 1, min(queries, total)).long()
+    chosen = kept.spread(len(benchmark.query), queries)
     order, hits, _ = (part.cpu() for part in ranking(found, chosen))
     places = kept.names_of([sample.path for sample in benchmark.gallery])
     arrays = {

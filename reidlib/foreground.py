@@ -76,9 +76,7 @@ def person_shares(paths: Sequence[Path], grid: tuple[int, int]) -> Tensor | None
 
 def some(looks: Looks, count: int) -> tuple[list[Path], dict[str, Tensor]]:
     """Paths and maps of `count` images spread over all; the true person comes last."""
-    chosen = torch.linspace(
-        0, len(looks.paths) - 1, min(count, len(looks.paths))
-    ).long()
+    chosen = kept.spread(len(looks.paths), count)
     known = {} if looks.person is None else {"true person": looks.person}
     maps = {name: values[chosen] for name, values in {**looks.maps, **known}.items()}
     return [looks.paths[i] for i in chosen], maps

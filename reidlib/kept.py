@@ -8,9 +8,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
 
 from reidlib.pedestrians import RECIPES, draw_again, place_of
+
+
+def spread(total: int, count: int) -> Tensor:
+    """Which images are kept or shown: indices of `count`, spread over all in order.
+
+    >>> spread(10, 4).tolist(), spread(2, 4).tolist(), spread(0, 4).tolist()
+    ([0, 3, 6, 9], [0, 1], [])
+    """
+    return torch.linspace(0, total - 1, min(count, total)).long()
 
 
 def write(

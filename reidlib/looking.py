@@ -182,7 +182,7 @@ def nearest_words(
     ids = [i for i in known.tolist() if _is_word(decoder[i])]
     with torch.no_grad():
         rows = text_tower.embed_tokens(known.new_tensor(ids)).float().cpu()
-    chosen, columns = _spread(len(looks.paths), images), {}
+    chosen, columns = kept.spread(len(looks.paths), images), {}
     for symbol, words in looks.words.items():
         cosines = F.normalize(words[chosen], dim=1) @ F.normalize(rows, dim=1).T
         values, places = cosines.topk(min(count, len(ids)), dim=1)
@@ -200,13 +200,9 @@ def _is_word(token: str) -> bool:
     return token.endswith(END) and token.removesuffix(END).isalpha()
 
 
-def _spread(total: int, count: int) -> Tensor:
-    return torch.linspace(0, total - 1, min(count, total)).long()
-
-
 def some(looks: Looks, count: int) -> tuple[list[Path], dict[str, Tensor]]:
     """Paths and maps of `count` images spread over all; the true parts come last."""
-    chosen = _spread(len(looks.paths), count)
+    chosen = kept.spread(len(looks.paths), count)
     maps = {name: values[chosen] for name, values in looks.maps.items()}
     if looks.parts is not None:
         true = looks.parts[chosen]  # (count, Part, h, w)

@@ -184,8 +184,7 @@ def keep(looks: Mapping[str, Looks], run_dir: str, count: int) -> None:
     """Keep masks and scores of `count` images per benchmark, drawn ones only."""
     arrays = {}
     for benchmark, found in looks.items():
-        last = len(found.paths) - 1
-        chosen = torch.linspace(0, last, min(count, last + 1)).long()
+        chosen = kept.spread(len(found.paths), count)
         named = {"names": kept.names_of([found.paths[i] for i in chosen])}
         named |= {name: scores[chosen] for name, scores in found.scores.items()}
         if found.masks is not None:
@@ -198,8 +197,7 @@ def some(
     looks: Looks, count: int
 ) -> tuple[list[Path], dict[str, Tensor], dict[str, list[str]]]:
     """Paths, masks by region and their notes of `count` images spread over all."""
-    last = len(looks.paths) - 1
-    chosen = torch.linspace(0, last, min(count, last + 1)).long()
+    chosen = kept.spread(len(looks.paths), count)
     scores = {name: values[chosen] for name, values in looks.scores.items()}
     maps = dict(zip(looks.names, looks.masks[chosen, 1:].unbind(1), strict=True))
     return [looks.paths[i] for i in chosen], maps, notes(scores, looks.names)
