@@ -10,21 +10,18 @@ On an accelerator it is run as well.
 import sys
 import time
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import torch
+from bench_full_size import batch_of, build_fba, parameters_of
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.optim import Adam
 from torch.utils.flop_counter import FlopCounterMode
 
-from reidlib.backbones import load_clip
+from reidlib.data import Batch
 from reidlib.machine import peak_memory
 from reidlib.models import fba, fba_losses
-from reidlib.params import resolve
-from reidlib.runs import ROOT
-from reidlib.schema import notebook_schema
 from reidlib.step import in_float32
 
 BENCHMARKS = {"tiny": "plaza", "full": "dukemtmcreid"}
@@ -37,47 +34,33 @@ FLOAT, HALF = 4, 2  # bytes
 CUDA = torch.cuda.is_available()
 
 
-def build(scale: str) -> tuple[fba.FBA, Tensor, Tensor]:
-    """FBA whole with images (64, ...) and ids (64, 2, L) of captions of full length.
-
-    At full scale it has random weights, which cost the same.
-    """
-    schema = notebook_schema(ROOT / "notebooks" / "fba.ipynb")
-    given = {"benchmark": BENCHMARKS[scale], "data_root": "", "run_dir": "", "seed": 0}
-    setting = {"benchmark": BENCHMARKS[scale], "paper": "fba", "scale": scale}
-    values = resolve(schema, ROOT / "params", **setting, given=given)
-    size = values["image_height"], values["image_width"]
-    source = "tiny" if scale == "tiny" else "random"
-    clip = load_clip(source, image_size=size, stride=values["stride"])
-    names = ("heads", "residual", "mask", "pairing", "detach_mask")
-    parts = {name: values[name] for name in names} | {"depth": values["blocks"]}
-    counts = {"num_identities": IDENTITIES[scale]}
-    model = fba.FBA(clip.image, clip.text, **counts, **parts)
-    known = clip.text.known_tokens().sort().values.tolist()
+def build(scale: str) -> tuple[fba.FBA, Batch, Tensor]:
+    """FBA whole, a batch of images, and ids (64, 2, L) of captions of full length."""
+    settings = parameters_of("fba", BENCHMARKS[scale], scale)
+    model = build_fba(settings, IDENTITIES[scale]).model
+    known = model.text_tower.known_tokens().sort().values.tolist()
     word, start, end = known[0], known[-2], known[-1]  # these close the vocabulary
     ids = torch.full((IMAGES, 2, TOKENS[scale]), word)
     ids[..., 0], ids[..., -1] = start, end
-    return model, torch.randn(IMAGES, 3, *size), ids
+    return model, batch_of(settings, torch.device("cpu")), ids
 
 
-def loss_of(model: nn.Module, images: Tensor, ids: Tensor, *, half: bool) -> Tensor:
+def loss_of(model: nn.Module, batch: Batch, ids: Tensor, *, half: bool) -> Tensor:
     """The sum of all terms; the forward pass in bf16 where asked for."""
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
-        output = model(images, ids)
-    batch = SimpleNamespace(labels=torch.arange(IMAGES, device=images.device) // 4)
+    with torch.autocast(ids.device.type, torch.bfloat16, enabled=half):
+        output = model(batch.images, ids)
     return sum(fba_losses.objective(in_float32(output), batch).values())
 
 
 def measured(scale: str) -> str:
     """Time of a step and of the text tower in it; on a processor, its own seconds."""
     device = torch.device("cuda" if CUDA else "cpu")
-    model, images, ids = build(scale)
-    model, images, ids = model.to(device), images.to(device), ids.to(device)
+    model, batch, ids = (part.to(device) for part in build(scale))
     optimizer = Adam([p for p in model.parameters() if p.requires_grad], lr=1e-5)
 
     def train() -> None:
         optimizer.zero_grad()
-        loss_of(model, images, ids, half=CUDA and scale == "full").backward()
+        loss_of(model, batch, ids, half=CUDA and scale == "full").backward()
         optimizer.step()
 
     def read() -> None:
@@ -116,9 +99,9 @@ def fastest(work: Callable[[], None]) -> float:
 
 def counted(scale: str) -> list[str]:
     """Arithmetic of a step and its memory: what autograd keeps and what stays."""
-    model, images, ids = build(scale)
+    model, batch, ids = build(scale)
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        images, ids = mode.from_tensor(images), mode.from_tensor(ids)
+        images, ids = mode.from_tensor(batch.images), mode.from_tensor(ids)
         with FlopCounterMode(display=False) as text, torch.no_grad():
             model.text_tower(ids.flatten(0, 1))
         sizes = [kept_bytes(model, images, ids, half=half) for half in (False, True)]

@@ -112,12 +112,12 @@ def build_flannet(settings: dict) -> Work:
     return Work(model, flannet.objective, weights, left_out=("arcface",))
 
 
-def build_fba(settings: dict) -> Work:
+def build_fba(settings: dict, identities: int = IDENTITIES) -> Work:
     """FBA with random weights, whole, and captions of full length."""
     clip = random_clip(settings)
     names = ("heads", "residual", "mask", "pairing", "detach_mask")
     parts = {name: settings[name] for name in names} | {"depth": settings["blocks"]}
-    model = fba.FBA(clip.image, clip.text, num_identities=IDENTITIES, **parts)
+    model = fba.FBA(clip.image, clip.text, num_identities=identities, **parts)
     weights = dict.fromkeys(("identity", "triplet"), 1)
     weights |= {f"crossed_{name}": weight for name, weight in weights.items()}
     weights |= dict.fromkeys(("tri_div", "consistency"), settings["diversity_weight"])

@@ -4,7 +4,6 @@ A captioner takes pictures and a question, and answers in words for each. FBA ("
 ground Matters Too", "Multimodal Representation Encoding") asks LLaVA v1.5-7B twice.
 """
 
-import importlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from tqdm import tqdm
 
 from reidlib.captions import FILE, captions_of
 from reidlib.data import Captions, Sample, read_captions
+from reidlib.pipelines import load_pipeline
 
 Captioner = Callable[[Sequence[Image.Image], str], list[str]]
 PROMPTS = Captions(
@@ -39,15 +39,11 @@ def load_captioner(model: str, device: str, *, max_new_tokens: int) -> Captioner
     """
     if model == "stand-in":
         return stand_in
-    try:
-        pipeline = importlib.import_module("transformers").pipeline
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "transformers is not installed: pip install 'transformers>=5', or train the"
-            " baseline of fba.ipynb (cross_modal: false), which reads no captions"
-        ) from error
-    options = {"model": model, "device": device, "dtype": "auto"}
-    answer = pipeline("image-text-to-text", **options)
+    baseline = (
+        "train the baseline of fba.ipynb (cross_modal: false), which reads no captions"
+    )
+    options = {"otherwise": baseline, "dtype": "auto"}
+    answer = load_pipeline("image-text-to-text", model, device, **options)
     return partial(_ask, answer, max_new_tokens)
 
 

@@ -5,7 +5,6 @@ transformers do: a list of {"label": name, "mask": picture that is white there}.
 names, those of the ATR and LIP label sets, become the four parts of RGANet.
 """
 
-import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from tqdm import tqdm
 
 from reidlib.data import Sample, mask_path, read_mask
 from reidlib.pedestrians import Part
+from reidlib.pipelines import load_pipeline
 
 Parser = Callable[[Image.Image], Sequence[Mapping[str, Any]]]
 NAMES = {
@@ -42,14 +42,8 @@ def load_parser(model: str, device: str) -> Parser:
     """
     if model == "stand-in":
         return stand_in
-    try:
-        pipeline = importlib.import_module("transformers").pipeline
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "transformers is not installed: pip install 'transformers', or take the"
-            " hand-written prompts of rganet.ipynb, which need no masks"
-        ) from error
-    return pipeline("image-segmentation", model=model, device=device)
+    prompts = "take the hand-written prompts of rganet.ipynb, which need no masks"
+    return load_pipeline("image-segmentation", model, device, otherwise=prompts)
 
 
 def stand_in(picture: Image.Image) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ ROOMS: dict[str, set[str]] = {
     "image_cache": {"transforms"},
     "data": {"image_cache", "transforms"},
     "captions": {"data"},
-    "captioning": {"captions", "data"},
+    "captioning": {"captions", "data", "pipelines"},
     "titles": {"pedestrians"},
     "readers": {"data", "pedestrians", "schema", "titles"},
     "fixtures": {"data", "pedestrians", "readers"},
@@ -86,7 +86,8 @@ ROOMS: dict[str, set[str]] = {
     "looking": {"data", "extraction", "kept", "parts", "pedestrians", "transforms"},
     "branches": {"captions", "data", "extraction", "foreground", "kept", "masks"}
     | {"parts", "pedestrians", "transforms"},
-    "parsing": {"data", "pedestrians"},
+    "parsing": {"data", "pedestrians", "pipelines"},
+    "pipelines": set(),
     "parts": {
         *("data", "extraction", "image_cache", "kept", "masks", "pedestrians", "runs"),
         "transforms",
