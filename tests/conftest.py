@@ -1,6 +1,7 @@
 """What all tests share: one thread, repeatable examples, a toy paper to run."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import settings
 torch.set_num_threads(1)  # tests run side by side; OMP_NUM_THREADS covers the kernels
 settings.register_profile("house", deadline=None, derandomize=True, database=None)
 settings.load_profile("house")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` makes us deaf
 
 TOY_CELLS = {
     "parameters": """\
