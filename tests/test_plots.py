@@ -78,7 +78,7 @@ def test_history_curves_draw_each_column_where_it_has_values():
     np.testing.assert_array_equal(scores.lines[0].get_xdata(), [2, 4])
     np.testing.assert_allclose(scores.lines[0].get_ydata(), [0.4, 0.6])
     assert scores.lines[0].get_marker() == "o"
-    assert losses.get_legend() is not None
+    assert losses.get_legend() is not None and losses.get_ylabel() == ""
     assert scores.get_ylabel() == "mean_ap"
     assert png(figure)
 

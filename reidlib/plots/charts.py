@@ -33,8 +33,9 @@ def history_curves(
 ) -> Figure:
     """Columns of a history over its epochs; a panel draws one column or several.
 
-    Epochs are the column `epoch`, or else the index. Where a value is nan nothing is
-    drawn: a score measured now and then is a dot for each time, joined by a line.
+    Several are named above their panel, where they hide no curve. Epochs are the column
+    `epoch`, or else the index. Where a value is nan nothing is drawn: a score measured
+    now and then is a dot for each time, joined by a line.
     """
     groups = [[panel] if isinstance(panel, str) else list(panel) for panel in panels]
     unknown = {name for group in groups for name in group} - set(history.columns)
@@ -47,10 +48,11 @@ def history_curves(
             known = history[name].notna()
             marker = "o" if known.sum() < max(len(history), 2) else None
             ax.plot(epochs[known], history[name][known], label=name, marker=marker)
-        ax.set(xlabel="epoch", ylabel=ylabels[place] if ylabels else ", ".join(group))
+        alone = group[0] if len(group) == 1 else None
+        ax.set(xlabel="epoch", ylabel=ylabels[place] if ylabels else alone)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(group) > 1:
-            ax.legend()
+            ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return figure
 
 
