@@ -132,18 +132,27 @@ def sentence(
     ours, other, metric, where   names, as the sentence is to use them
     pictures                     what the tested images are
     """
-    points = 100 * comparison.difference
-    side = "above" if points >= 0 else "below"
+    points = in_points(comparison.difference)
+    side = "below" if points.startswith("-") else "above"
     if comparison.seeds > 1:
         seeds = f"{comparison.seeds} seeds ({_words(comparison.over_seeds)})"
     else:
         seeds = "a single seed"
     return (
-        f"On {where} ({pictures}), {ours} is {abs(points):.1f} points of {metric}"
+        f"On {where} ({pictures}), {ours} is {points[1:]} points of {metric}"
         f" {side} {other} over {seeds} and over queries"
         f" ({_words(comparison.over_queries)}): {verdict(comparison)}."
     )
 
 
+def in_points(share: float) -> str:
+    """Percentage points with their sign, more digits where one would show nothing.
+
+    >>> in_points(0.0123), in_points(-0.0002)
+    ('+1.2', '-0.02')
+    """
+    return f"{100 * share:+.{1 if abs(share) >= 5e-4 or not share else 2}f}"
+
+
 def _words(interval: Interval) -> str:
-    return f"{100 * interval.low:+.1f} to {100 * interval.high:+.1f}"
+    return f"{in_points(interval.low)} to {in_points(interval.high)}"

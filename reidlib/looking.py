@@ -141,6 +141,8 @@ def quality(looks: Looks) -> pd.Series:
     A* queries alike  what the attention of two of its queries has in common, mean over
                     pairs and images: 1 where all look at the same
     A* like O*      mean cosine of an image's two pseudo-words, in [-1, 1]
+    A* alike        mean cosine of the pseudo-words of two images, so for S* and O*: 1
+                    where it says the same of all
     """
     found = {}
     if looks.parts is not None:
@@ -156,7 +158,14 @@ def quality(looks: Looks) -> pd.Series:
     if {"A*", "O*"} <= looks.words.keys():
         cosines = F.cosine_similarity(looks.words["A*"], looks.words["O*"])
         found["A* like O*"] = cosines.mean()
+    found |= {f"{symbol} alike": _likeness(x) for symbol, x in looks.words.items()}
     return pd.Series({name: float(value) for name, value in found.items()}, dtype=float)
+
+
+def _likeness(words: Tensor) -> Tensor:
+    """Mean cosine of two of n words (n, D); nan of a single one."""
+    count, total = len(words), F.normalize(words, dim=1).sum(0).square().sum()
+    return (total - count) / (count * (count - 1))  # 0 / 0 is nan
 
 
 def _overlaps(maps: Mapping[str, Tensor]) -> dict[str, Tensor]:

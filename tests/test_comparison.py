@@ -136,6 +136,7 @@ def test_a_difference_that_depends_on_who_is_searched_for_is_inconclusive():
         (WINS, "is 10.0 points of mAP above the baseline over 3 seeds"),
         (LOSES, "is 10.0 points of mAP below the baseline over 3 seeds"),
         (DRAWS, "is 0.3 points of mAP above the baseline over 3 seeds"),
+        (DRAWS._replace(difference=-2e-4), "is 0.02 points of mAP below the baseline"),
     ],
 )
 def test_the_sentence_tells_both_ways(found, said):

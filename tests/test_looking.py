@@ -77,6 +77,7 @@ def test_quality_names_what_a_run_keeps():
     assert found["everywhere on person"] == pytest.approx(7 / 12)
     assert found["λ v_g, clean"] == pytest.approx(1 / 3)
     assert found["A* like O*"] == -1
+    assert found["A* alike"] == 0  # three words at right angles
     assert found["A* queries alike"] == 0 and "O* queries alike" not in found
     halves = [[1.0, 1.0, 0.0, 0.0]] * 3
     same = {"O* 1": at(1), "O* 2": halves, "O* 3": at(1)}
@@ -85,6 +86,15 @@ def test_quality_names_what_a_run_keeps():
     bare = looking.quality(looks({"A*": at(1)}, rows=[ROWS[0]] * 3))
     assert list(bare.index) == ["A* on person", "everywhere on person"]
     assert looking.quality(looks()._replace(parts=None)).empty
+
+
+def test_a_word_is_as_alike_as_its_cosines_between_images():
+    words = torch.tensor([[3.0, 0.0], [1.0, 1.0], [0.0, -2.0]])
+    cosines = [0.5**0.5, 0.0, -(0.5**0.5)]
+    found = looking.quality(looks(words={"S*": words}))
+    assert found["S* alike"] == pytest.approx(sum(cosines) / 3)
+    constant = looking.quality(looks(words={"S*": words[:1].expand(3, -1)}))
+    assert constant["S* alike"] == pytest.approx(1)
 
 
 def test_the_nearest_words_of_an_embedding_are_its_own():
