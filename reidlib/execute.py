@@ -7,6 +7,7 @@ A run is judged by two things together: no cell failed, and metrics.json is ther
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -21,6 +22,7 @@ NOTEBOOK, PAGE, ERROR_LOG = "run.ipynb", "run.html", "error.log"
 AUTOSAVE_SECONDS = 30
 START_SECONDS = 300  # a busy machine takes its time to start a kernel
 ERROR_LINES = 40
+LINK = re.compile(r"(?<=\]\()(?![a-z]+:|/)[^)#]+\.ipynb")  # to another notebook
 OUT_OF_MEMORY = "; most often the memory has run out"
 
 
@@ -44,7 +46,7 @@ def execute(
         write_text(folder / ERROR_LOG, f"{str(error).rstrip()}{_remedy(error)}\n")
         raise RunError(_last_lines(error)) from error
     finally:
-        _tidy(folder / NOTEBOOK)
+        _tidy(folder / NOTEBOOK, notebook.parent)
 
 
 def execute_page(notebook: Path, output: Path, parameters: Mapping[str, Any]) -> None:
@@ -58,7 +60,7 @@ def execute_page(notebook: Path, output: Path, parameters: Mapping[str, Any]) ->
     except Exception as error:
         raise RunError(_last_lines(error)) from error
     finally:
-        _tidy(output)
+        _tidy(output, notebook.parent)
 
 
 def _papermill(
@@ -108,8 +110,8 @@ def _remedy(error: Exception) -> str:
     return OUT_OF_MEMORY if type(error).__name__ == "DeadKernelError" else ""
 
 
-def _tidy(path: Path) -> None:
-    """Take times and places of this machine out of an executed notebook."""
+def _tidy(path: Path, home: Path) -> None:
+    """Take times and places of this machine out of an executed notebook from `home`."""
     if not path.is_file():
         return
     import nbformat
@@ -117,12 +119,21 @@ def _tidy(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata.pop("papermill", None)
     for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = _relinked(cell.source, home, path.parent)
         for name in ("papermill", "execution"):
             cell.metadata.pop(name, None)
         if "injected-parameters" in cell.metadata.get("tags", []):
             lines, places = cell.source.splitlines(), tuple(f"{x} =" for x in PLACES)
             cell.source = "\n".join(x for x in lines if not x.startswith(places))
     write_text(path, nbformat.writes(notebook) + "\n")
+
+
+def _relinked(text: str, home: Path, here: Path) -> str:
+    """Markdown whose links to notebooks, written in `home`, are read in `here`."""
+    return LINK.sub(
+        lambda link: Path(os.path.relpath(home / link[0], here)).as_posix(), text
+    )
 
 
 def write_page(folder: Path) -> Path:

@@ -232,6 +232,7 @@ def _small(content: bytes, says: str) -> Picture:
 def _plain(markdown: str) -> str:
     """Markdown without its marks; Greek letters and dots of formulas are written."""
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
+    text = re.sub(r"\\mathcal\s*\{?(\w)\}?", r"\1", text.replace("^*", "∗"))
     text = re.sub(r"\\([a-z]+)", _greek, text)
     return re.sub(r"[`*$]", "", " ".join(text.split()))
 

@@ -103,18 +103,25 @@ def test_plain_papermill_stops_in_the_first_cell_on_an_unknown_name(toy_root):
 def test_an_executed_notebook_is_tidied(tmp_path):
     injected = "# Parameters\ndata_root = '/somewhere'\nrun_dir = '..'\nseed = 1"
     book = notebook({"plot": "figure", "injected": injected})
+    links = "[b](../b.ipynb), [c](c.ipynb#d), [e](x.md), [f](file:///f.ipynb)"
+    text = {"cell_type": "markdown", "id": "text", "metadata": {}, "source": links}
+    book["cells"].append(text)
     book["metadata"]["papermill"] = {"output_path": "/somewhere/run.ipynb"}
-    cell, parameters = book["cells"]
+    cell, parameters, _ = book["cells"]
     parameters["metadata"] = {"tags": ["injected-parameters"]}
     cell["metadata"] = {"papermill": {"duration": 1.0}, "execution": {}, "tags": ["a"]}
-    path = tmp_path / "run.ipynb"
+    path = tmp_path / "outputs/run.ipynb"
+    path.parent.mkdir()
     path.write_text(json.dumps(book))
-    execute._tidy(path)
+    execute._tidy(path, tmp_path / "notebooks/ablations")
     tidied = json.loads(path.read_text())
     assert tidied["metadata"] == {"kernelspec": book["metadata"]["kernelspec"]}
     assert tidied["cells"][0]["metadata"] == {"tags": ["a"]}
     assert tidied["cells"][0]["source"] == ["figure"]
     assert "".join(tidied["cells"][1]["source"]) == "# Parameters\nseed = 1"
+    links = links.replace("../b.ipynb", "../notebooks/b.ipynb")
+    links = links.replace("c.ipynb#d", "../notebooks/ablations/c.ipynb#d")
+    assert "".join(tidied["cells"][2]["source"]) == links
 
 
 def test_a_notebook_that_ends_without_a_record_has_failed(reid, executed, monkeypatch):

@@ -139,3 +139,8 @@ def test_pages_of_no_notebook_at_all(outputs, cards):
     outputs.mkdir()
     page = gallery.page(outputs, collect(outputs), outputs.parent)
     assert "<main>" in page and "<article>" not in page
+
+
+def test_formulas_of_a_text_become_plain_signs():
+    text = r"Of $\mathcal F$ and $\mathcal{C}$, of $S^*$ and [$\gamma$](x.ipynb), `b`"
+    assert gallery._plain(text) == "Of F and C, of S∗ and γ, b"
