@@ -163,9 +163,9 @@ def quality(looks: Looks) -> pd.Series:
 
 
 def _likeness(words: Tensor) -> Tensor:
-    """Mean cosine of two of n words (n, D); nan of a single one."""
+    """Mean cosine over the pairs of n words (n, D), n at least two."""
     count, total = len(words), F.normalize(words, dim=1).sum(0).square().sum()
-    return (total - count) / (count * (count - 1))  # 0 / 0 is nan
+    return (total - count) / (count * (count - 1))
 
 
 def _overlaps(maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
