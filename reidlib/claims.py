@@ -7,7 +7,14 @@ import pandas as pd
 from IPython.display import Markdown
 
 from reidlib.ablations import METRICS, NO_BREAK, Setting, Study, per_query
-from reidlib.comparison import Comparison, compare, in_points, sentence, verdict
+from reidlib.comparison import (
+    Comparison,
+    compare,
+    in_points,
+    range_in_points,
+    sentence,
+    verdict,
+)
 from reidlib.params import Claim
 
 LEARNED = 0.95  # of the first epoch's identity loss: the last one's is less
@@ -59,12 +66,11 @@ def judged(study: Study) -> pd.DataFrame:
 
 
 def _in_points(result: Comparison) -> dict[str, str]:
-    seeds, queries = (
-        f"{in_points(interval.low)} to {in_points(interval.high)}"
-        for interval in (result.over_seeds, result.over_queries)
-    )
-    points = in_points(result.difference)
-    row = {"difference (points)": points, "over seeds": seeds, "over queries": queries}
+    row = {
+        "difference (points)": in_points(result.difference),
+        "over seeds": range_in_points(result.over_seeds),
+        "over queries": range_in_points(result.over_queries),
+    }
     row = {name: words.replace(" ", NO_BREAK) for name, words in row.items()}
     return row | {"verdict": verdict(result)}
 

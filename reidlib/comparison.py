@@ -135,13 +135,13 @@ def sentence(
     points = in_points(comparison.difference)
     side = "below" if points.startswith("-") else "above"
     if comparison.seeds > 1:
-        seeds = f"{comparison.seeds} seeds ({_words(comparison.over_seeds)})"
+        seeds = f"{comparison.seeds} seeds ({range_in_points(comparison.over_seeds)})"
     else:
         seeds = "a single seed"
     return (
         f"On {where} ({pictures}), {ours} is {points[1:]} points of {metric}"
         f" {side} {other} over {seeds} and over queries"
-        f" ({_words(comparison.over_queries)}): {verdict(comparison)}."
+        f" ({range_in_points(comparison.over_queries)}): {verdict(comparison)}."
     )
 
 
@@ -154,5 +154,6 @@ def in_points(share: float) -> str:
     return f"{100 * share:+.{1 if abs(share) >= 5e-4 or not share else 2}f}"
 
 
-def _words(interval: Interval) -> str:
+def range_in_points(interval: Interval) -> str:
+    """Both ends of an interval, as `in_points` has them."""
     return f"{in_points(interval.low)} to {in_points(interval.high)}"
