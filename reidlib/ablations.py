@@ -11,7 +11,7 @@ import pandas as pd
 
 from reidlib.comparison import spread
 from reidlib.params import Ablation, read_ablation
-from reidlib.plans import Plan
+from reidlib.plans import Plan, Setting
 from reidlib.published import published
 from reidlib.runs import (
     PICTURES,
@@ -22,20 +22,10 @@ from reidlib.runs import (
     read_queries,
 )
 
+REST = "1 - "  # before a measure's name: what is left of it
 NO_BREAK = "\u00a0"  # a space that holds a number together in a narrow table
 METRICS = {"mAP": "mAP"} | {f"rank{k}": f"rank-{k}" for k in RANKS}
 PAPERS_METRICS = {"mAP": "mAP"} | {f"rank{k}": f"R{k}" for k in RANKS}
-
-
-class Setting(NamedTuple):
-    """What a model was trained and tested on."""
-
-    trained_on: str
-    tested_on: str
-
-    def __str__(self) -> str:
-        same = self.trained_on == self.tested_on
-        return self.tested_on if same else f"{self.trained_on} → {self.tested_on}"
 
 
 class Study(NamedTuple):
@@ -84,7 +74,7 @@ def gather(
     folders, queries = {}, {}
     for plan in [plan for plan in plans if is_complete(plan.folder)]:
         found, seed = read_queries(plan.folder), plan.parameters["seed"]
-        for setting in [s for s in settings if _plain(s) in tested([plan])]:
+        for setting in [s for s in settings if s.plain in tested([plan])]:
             row = plan.variant, setting
             if setting.tested_on in found.index.unique("tested_on"):
                 folders.setdefault(row, {})[seed] = plan.folder
@@ -101,10 +91,6 @@ def tested(plans: Iterable[Plan]) -> tuple[Setting, ...]:
         trained_on, others = (plan.parameters.get(k) for k in ("benchmark", "also_on"))
         found += [Setting(trained_on, name) for name in (trained_on, *(others or ()))]
     return tuple(dict.fromkeys(found))
-
-
-def _plain(setting: Setting) -> Setting:
-    return setting._replace(tested_on=setting.tested_on.partition(" ")[0])
 
 
 def _only(ablation: Ablation, names: set[str]) -> Ablation:
@@ -127,7 +113,8 @@ def histories(study: Study, variant: str, column: str) -> pd.DataFrame:
 def learning(study: Study, column: str) -> pd.DataFrame:
     """A column of the histories in the first and the last epoch, mean over seeds.
 
-    A row per variant; columns (what was trained on, epoch).
+    A row per variant, "" where a variant has no such column; columns (what was trained
+    on, epoch).
     """
     columns, where = {}, {}
     for setting in study.settings:  # however many are tested on: one training
@@ -137,8 +124,8 @@ def learning(study: Study, column: str) -> pd.DataFrame:
             values = {}
             for variant, row in study.rows.items():
                 folders = study.folders.get((variant, setting), {}).values()
-                runs = [pd.read_csv(f / "history.csv")[column] for f in folders]
-                seeds = pd.Series([run.iloc[place] for run in runs])
+                runs = [pd.read_csv(folder / "history.csv") for folder in folders]
+                seeds = pd.Series([h[column].iloc[place] for h in runs if column in h])
                 values |= {row: _plus_minus(seeds, ".2f")} if len(seeds) else {}
             columns[f"trained on {name}", when] = pd.Series(values, dtype=object)
     return _by_row(study, pd.DataFrame(columns))
@@ -279,20 +266,29 @@ def seconds(study: Study) -> pd.DataFrame:
     return table.reindex(list(study.rows.values())).fillna("")
 
 
-def measured(study: Study, names: Sequence[str]) -> pd.DataFrame:
-    """Measures in [0, 1], mean over seeds with their spread; a row per variant.
+def measure(study: Study, variant: str, setting: Setting, name: str) -> pd.Series:
+    """A measure in [0, 1] of a variant's runs by seed, or `1 - ` one; may be empty."""
+    folders = study.folders.get((variant, setting), {})
+    runs = {seed: read_metrics(at)["measures"] for seed, at in folders.items()}
+    key = f"{setting.tested_on}: {name.removeprefix(REST)}"
+    known = {seed: run[key] for seed, run in runs.items() if key in run}
+    found = pd.Series(known, dtype=float)
+    return 1 - found if name.startswith(REST) else found
 
-    Columns (setting, measure), those that any variant has; empty where one has not.
+
+def measured(study: Study, names: Sequence[str]) -> pd.DataFrame:
+    """Measures as `measure` names them, mean over seeds with their spread.
+
+    A row per variant; columns (setting, measure), those that any variant has.
     """
     columns = {}
     for setting in study.settings:
         for name in names:
-            key, values = f"{setting.tested_on}: {name}", {}
-            for variant, row in study.rows.items():
-                folders = study.folders.get((variant, setting), {}).values()
-                known = [read_metrics(folder)["measures"] for folder in folders]
-                seeds = pd.Series([run[key] for run in known if key in run])
-                values |= {row: _plus_minus(seeds, ".2f")} if len(seeds) else {}
+            found = {
+                row: measure(study, variant, setting, name)
+                for variant, row in study.rows.items()
+            }
+            values = {r: _plus_minus(x, ".2f") for r, x in found.items() if len(x)}
             if values:
                 columns[study.title(setting), name] = pd.Series(values, dtype=object)
     return _by_row(study, pd.DataFrame(columns))

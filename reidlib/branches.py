@@ -228,6 +228,31 @@ def kept_maps(
     return kept.pictures(benchmark, found.get("names", ())), maps
 
 
+def on_target(maps: Mapping[str, Tensor]) -> dict[str, list[str]]:
+    """Words over maps (n, h, w) by region: what share of each lies on its target.
+
+    The person is the foreground's target, all else the background's; no words where
+    `true person` is not among the maps.
+    """
+    if "true person" not in maps:
+        return {}
+    person = maps["true person"]
+    targets = {"foreground": (person, "on"), "background": (1 - person, "off")}
+    return {
+        name: [f"{share:.2f} {word} person" for share in share_inside(maps[name], true)]
+        for name, (true, word) in targets.items()
+        if name in maps
+    }
+
+
+def alike(maps: Mapping[str, Tensor]) -> float:
+    """Mean correlation over images of both regions' maps; nan unless there are two."""
+    if not maps.keys() >= set(REGIONS):
+        return float("nan")
+    pairs = torch.stack([maps[name].flatten(1) for name in REGIONS], 1)  # (n, 2, h w)
+    return float(torch.stack([torch.corrcoef(p)[0, 1] for p in pairs]).nanmean())
+
+
 def kept_points(folder: Path, benchmark: str) -> dict[str, np.ndarray]:
     """The points of Fig. 2 that a run kept of a benchmark."""
     return _of("point ", kept.read(folder, "looks", benchmark))

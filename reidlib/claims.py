@@ -6,18 +6,23 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 from IPython.display import Markdown
 
-from reidlib.ablations import METRICS, NO_BREAK, Setting, Study, per_query
+from reidlib.ablations import METRICS, NO_BREAK, Study, measure, per_query
 from reidlib.comparison import (
+    UNCLAIMED,
     Comparison,
     compare,
     in_points,
     range_in_points,
     sentence,
+    side,
+    student_interval,
     verdict,
 )
 from reidlib.params import Claim
+from reidlib.plans import Setting
 
 LEARNED = 0.95  # of the first epoch's identity loss: the last one's is less
+SIDES = ("higher", "lower", "not told apart")
 IN_MARKDOWN = re.compile(r"[\\`*_$<]")  # what names have that is no mark of ours
 
 
@@ -91,8 +96,36 @@ def between(study: Study, variant: str, ways: Mapping[str, Setting]) -> str:
     if not all((variant, setting) in study.queries for setting in (here, there)):
         return f"{study.rows[variant]} on {here}, {ours} against {other}: not run."
     result = compare(*(per_query(study, variant, s, "mAP") for s in (here, there)))
-    where = {"where": str(here), "pictures": study.pictures(here)}
-    return sentence(result, ours=ours, other=other, metric=METRICS["mAP"], **where)
+    where = {"where": str(here.plain), "pictures": study.pictures(here)}
+    named = {"ours": ours, "other": other, "metric": METRICS["mAP"]} | where
+    return sentence(result, **named, words=UNCLAIMED)
+
+
+def of_measures(
+    study: Study, ours: tuple[str, str], other: tuple[str, str]
+) -> list[str]:
+    """One sentence per setting on two measures over paired seeds, where both are known.
+
+    ours, other   (variant, measure), as `ablations.measure` names them
+    """
+    spoken = []
+    for setting in study.settings:
+        found, beside = (measure(study, *(v, setting, n)) for v, n in (ours, other))
+        by = (found - beside).dropna()
+        if by.empty:
+            continue
+        interval, over = student_interval(by.to_numpy()), "a single seed"
+        if len(by) > 1:
+            over = f"{len(by)} seeds ({interval.low:+.2f} to {interval.high:+.2f})"
+        here, there = (f'of "{study.rows[variant]}" ' for variant, _ in (ours, other))
+        first = f"{ours[1]} {here}is {found[by.index].mean():.2f}"
+        there = "" if there == here else there
+        second = f"{other[1]} {there}is {beside[by.index].mean():.2f}"
+        spoken.append(
+            f"On {setting} ({study.pictures(setting)}), {first}, {second}:"
+            f" {by.mean():+.2f} over {over}, {side([interval], SIDES)}."
+        )
+    return spoken
 
 
 def sentences(study: Study) -> list[str]:

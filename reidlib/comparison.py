@@ -8,6 +8,7 @@ and a claim has to stand against both.
 Shapes     Q queries (rows), S seeds (columns)
 """
 
+from collections.abc import Sequence
 from math import sqrt
 from typing import NamedTuple
 
@@ -16,6 +17,12 @@ import pandas as pd
 from scipy.stats import t as student_t
 
 CONFIDENCE = 0.95
+OF_CLAIMS = ("replicated", "contradicted", "inconclusive")  # that ours is better
+UNCLAIMED = (
+    "better",
+    "worse",
+    "not told apart",
+)  # for ours, where nobody claims anything
 RESAMPLES = 2000
 
 
@@ -105,17 +112,25 @@ def bootstrap_interval(differences: pd.Series, pids: pd.Index) -> Interval:
     return Interval(*map(float, np.percentile(means, [tail, 100 - tail])))
 
 
-def verdict(comparison: Comparison) -> str:
+def verdict(comparison: Comparison, words: Sequence[str] = OF_CLAIMS) -> str:
     """How a claim that ours is better fares: replicated, contradicted, inconclusive.
 
     Replicated are two intervals above 0, contradicted two below; all else, a single
-    seed always, is inconclusive.
+    seed always, is inconclusive. `words` are said in place of these three.
     """
-    intervals = comparison.over_seeds, comparison.over_queries
+    return side([comparison.over_seeds, comparison.over_queries], words)
+
+
+def side(intervals: Sequence[Interval], words: Sequence[str]) -> str:
+    """The first word where all intervals are above 0, the second below, else the third.
+
+    >>> side([Interval(0.1, 0.2)], ("higher", "lower", "not told apart"))
+    'higher'
+    """
+    above, below, neither = words
     if all(interval.low > 0 for interval in intervals):
-        return "replicated"
-    below = all(interval.high < 0 for interval in intervals)
-    return "contradicted" if below else "inconclusive"
+        return above
+    return below if all(interval.high < 0 for interval in intervals) else neither
 
 
 def sentence(
@@ -126,31 +141,34 @@ def sentence(
     metric: str,
     where: str,
     pictures: str = "drawn pedestrians",
+    words: Sequence[str] = OF_CLAIMS,
 ) -> str:
     """Say in one sentence what the runs show, whichever way it falls.
 
     ours, other, metric, where   names, as the sentence is to use them
     pictures                     what the tested images are
+    words                        for the three ways it can fall, as in `verdict`
     """
     points = in_points(comparison.difference)
-    side = "below" if points.startswith("-") else "above"
+    where_to = "below" if points.startswith("-") else "above"
     if comparison.seeds > 1:
         seeds = f"{comparison.seeds} seeds ({range_in_points(comparison.over_seeds)})"
     else:
         seeds = "a single seed"
     return (
         f"On {where} ({pictures}), {ours} is {points[1:]} points of {metric}"
-        f" {side} {other} over {seeds} and over queries"
-        f" ({range_in_points(comparison.over_queries)}): {verdict(comparison)}."
+        f" {where_to} {other} over {seeds} and over queries"
+        f" ({range_in_points(comparison.over_queries)}): {verdict(comparison, words)}."
     )
 
 
 def in_points(share: float) -> str:
     """Percentage points with their sign, more digits where one would show nothing.
 
-    >>> in_points(0.0123), in_points(-0.0002)
-    ('+1.2', '-0.02')
+    >>> in_points(0.0123), in_points(-0.0002), in_points(-1e-17)
+    ('+1.2', '-0.02', '+0.0')
     """
+    share = round(share, 9) or 0.0
     return f"{100 * share:+.{1 if abs(share) >= 5e-4 or not share else 2}f}"
 
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from reidlib import params, runs
 from reidlib.schema import (
@@ -19,6 +19,29 @@ from reidlib.schema import (
 OPTIONS = {"benchmark": "--on", "data_root": "--data"}
 OPTIONS |= {"run_dir": "--outputs", "seed": "--seed"}
 NOUNS = {"bool": "true or false", "int": "a whole number", "float": "a number"}
+
+
+class Setting(NamedTuple):
+    """What a model was trained and tested on.
+
+    A benchmark's name may have more words behind it, as rows of scores have:
+    `plaza visual`.
+
+    >>> print(Setting("plaza", "plaza visual"), Setting("plaza", "avenue"), sep="; ")
+    plaza visual; plaza → avenue
+    """
+
+    trained_on: str
+    tested_on: str
+
+    @property
+    def plain(self) -> Self:
+        """The same without further words."""
+        return self._replace(tested_on=self.tested_on.partition(" ")[0])
+
+    def __str__(self) -> str:
+        same = self.plain.tested_on == self.trained_on
+        return self.tested_on if same else f"{self.trained_on} → {self.tested_on}"
 
 
 class Plan(NamedTuple):

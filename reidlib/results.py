@@ -13,10 +13,11 @@ from typing import NamedTuple
 import pandas as pd
 
 from reidlib import gallery
-from reidlib.ablations import NO_BREAK, Setting
+from reidlib.ablations import NO_BREAK
 from reidlib.comparison import spread
 from reidlib.machine import tracked
 from reidlib.params import FULL, layer_files, owners, read_ablation, read_layer
+from reidlib.plans import Setting
 from reidlib.published import HEADLINES, headline
 from reidlib.readers import BENCHMARKS, TITLES, TRAINED_ON, is_drawn
 from reidlib.records import RECORDS, collect

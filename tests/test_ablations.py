@@ -11,10 +11,9 @@ import torch
 from conftest import TOY_LAYERS
 
 from reidlib import ablations, claims, params, runs, sweeps
-from reidlib.ablations import Setting
 from reidlib.metrics import Scores
 from reidlib.params import ParameterError
-from reidlib.plans import Plan
+from reidlib.plans import Plan, Setting
 from reidlib.published import published
 
 HERE, THERE = Setting("plaza", "plaza"), Setting("plaza", "station")
@@ -173,7 +172,7 @@ def test_one_variant_is_compared_between_two_ways_of_searching(gather, outputs):
     said = claims.between(gather(), "more", ways)
     assert said.startswith("On plaza (drawn pedestrians), on the square is 0.0 points")
     assert "of mAP above at the station over 3 seeds" in said
-    assert said.endswith("inconclusive.")
+    assert said.endswith("not told apart."), "nobody claims that it is better"
     missing = claims.between(gather(settings=[HERE]), "more", ways)
     assert missing == "B/L+TEM on plaza, on the square against at the station: not run."
 
@@ -186,6 +185,24 @@ def test_measures_are_averaged_over_seeds(gather):
         "",
     ]
     assert len(table.columns) == 1, "what no variant has is left out"
+    rest = ablations.measured(gather(), ["1 - mask IoU"])
+    title = "ours, plaza (drawn pedestrians)"
+    words = ["0.75\u00a0±\u00a00.00", "0.65\u00a0±\u00a00.00", ""]
+    assert rest[title, "1 - mask IoU"].tolist() == words
+
+
+def test_measures_are_compared_over_paired_seeds(gather):
+    ours, other = ("more", "mask IoU"), ("plain", "mask IoU")
+    (said,) = claims.of_measures(gather(), ours, other)
+    assert said == (
+        'On plaza (drawn pedestrians), mask IoU of "B/L+TEM" is 0.35,'
+        ' mask IoU of "Baseline" is 0.25: +0.10 over 3 seeds (+0.10 to +0.10), higher.'
+    )
+    (said,) = claims.of_measures(gather(seeds=[1]), other, ours)
+    assert said.endswith("-0.10 over a single seed, not told apart.")
+    (said,) = claims.of_measures(gather(), other, ("plain", "1 - mask IoU"))
+    assert 'mask IoU of "Baseline" is 0.25, 1 - mask IoU is 0.75: -0.50' in said
+    assert claims.of_measures(gather(), ours, ("full", "mask IoU")) == [], "not run"
 
 
 def test_seconds_are_those_that_the_runs_recorded(gather):
@@ -206,7 +223,7 @@ def test_rows_of_scores_with_more_words_are_settings_too(gather, outputs):
         seconds=1.0,
     )
     found = ablations.table(gather(settings=ways))
-    title = "ours, plaza → plaza visual (drawn pedestrians)"
+    title = "ours, plaza visual (drawn pedestrians)"
     assert found[title, "mAP"].tolist() == ["", "", "50.0"]
     other = Setting("plaza", "avenue visual")
     assert not gather(settings=[other]).folders, "nobody planned it"

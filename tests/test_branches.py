@@ -167,6 +167,32 @@ def test_the_map_of_a_branch_is_the_mean_over_its_words(queries):
         torch.testing.assert_close(found.maps[name][1], expected, atol=1e-6, rtol=1e-4)
 
 
+def test_maps_are_noted_with_their_share_on_what_they_should_find():
+    maps = {"foreground": PERSON + LEFT / 3, "background": PERSON}
+    notes = branches.on_target(maps | {"true person": PERSON})
+    assert notes == {
+        "foreground": ["0.75 on person"],
+        "background": ["0.00 off person"],
+    }
+    one = branches.on_target({"foreground": PERSON, "true person": PERSON})
+    assert one == {"foreground": ["1.00 on person"]}
+    assert branches.on_target(maps) == {}, "nobody knows where the person is"
+
+
+def test_two_maps_are_as_alike_as_they_correlate():
+    mixed = torch.tensor([[[0.0, 1.0], [2.0, 4.0]]])
+    values = mixed.flatten().tolist(), PERSON.flatten().tolist()
+    expected = np.corrcoef(*values)[0, 1]
+    both = {"foreground": mixed, "background": PERSON}
+    assert branches.alike(both) == pytest.approx(expected)
+    flat = {"foreground": torch.cat([mixed, torch.ones(1, 2, 2)])}
+    flat |= {"background": torch.cat([PERSON, PERSON])}
+    assert branches.alike(flat) == pytest.approx(expected), "a flat map has none"
+    opposite = {"foreground": LEFT, "background": PERSON}
+    assert branches.alike(opposite) == pytest.approx(-1)
+    assert np.isnan(branches.alike({"foreground": mixed}))
+
+
 def test_runs_that_kept_nothing_give_nothing(tmp_path):
     assert branches.kept_maps(tmp_path, "smoke") == ([], {})
     assert branches.kept_points(tmp_path, "smoke") == {}

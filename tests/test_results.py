@@ -8,7 +8,8 @@ import pytest
 from small_runs import image, write_notebook, write_record
 
 from reidlib import cli, plans, results, runs, sweeps
-from reidlib.ablations import NO_BREAK, Setting
+from reidlib.ablations import NO_BREAK
+from reidlib.plans import Setting
 from reidlib.published import HEADLINES
 from reidlib.readers import BENCHMARKS
 from reidlib.records import collect

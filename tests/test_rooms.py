@@ -75,13 +75,13 @@ ROOMS: dict[str, set[str]] = {
     "published": set(),
     "comparison": set(),
     "cost": {"extraction", "metrics"},
-    "claims": {"ablations", "comparison", "params"},
+    "claims": {"ablations", "comparison", "params", "plans"},
     "ablations": {"comparison", "params", "plans", "published", "runs"},
     "records": {"runs"},
     "gallery": {"params", "published", "runs"},
     "showing": {"execute", "runs"},
-    "results": {"ablations", "comparison", "gallery", "machine", "params", "published"}
-    | {"readers", "records", "runs"},
+    "results": {"ablations", "comparison", "gallery", "machine", "params", "plans"}
+    | {"published", "readers", "records", "runs"},
     "foreground": {"data", "extraction", "kept", "masks", "pedestrians", "transforms"},
     "looking": {"data", "extraction", "kept", "parts", "pedestrians", "transforms"},
     "branches": {"captions", "data", "extraction", "foreground", "kept", "masks"}
