@@ -266,8 +266,8 @@ def seconds(study: Study) -> pd.DataFrame:
     return table.reindex(list(study.rows.values())).fillna("")
 
 
-def measure(study: Study, variant: str, setting: Setting, name: str) -> pd.Series:
-    """A measure in [0, 1] of a variant's runs by seed, or `1 - ` one; may be empty."""
+def by_seed(study: Study, variant: str, setting: Setting, name: str) -> pd.Series:
+    """A measure of a variant's runs, or `1 - ` one, by seed; may be empty."""
     folders = study.folders.get((variant, setting), {})
     runs = {seed: read_metrics(at)["measures"] for seed, at in folders.items()}
     key = f"{setting.tested_on}: {name.removeprefix(REST)}"
@@ -277,7 +277,7 @@ def measure(study: Study, variant: str, setting: Setting, name: str) -> pd.Serie
 
 
 def measured(study: Study, names: Sequence[str]) -> pd.DataFrame:
-    """Measures as `measure` names them, mean over seeds with their spread.
+    """Measures as `by_seed` names them, mean over seeds with their spread.
 
     A row per variant; columns (setting, measure), those that any variant has.
     """
@@ -285,7 +285,7 @@ def measured(study: Study, names: Sequence[str]) -> pd.DataFrame:
     for setting in study.settings:
         for name in names:
             found = {
-                row: measure(study, variant, setting, name)
+                row: by_seed(study, variant, setting, name)
                 for variant, row in study.rows.items()
             }
             values = {r: _plus_minus(x, ".2f") for r, x in found.items() if len(x)}

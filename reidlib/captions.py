@@ -119,6 +119,14 @@ class CaptionIds:
         changed.ids[rows, 0] = self.ids[rows.roll(shift), 0]
         return changed
 
+    def of_one(self, samples: Sequence[Sample]) -> Self:
+        """The same, but all of these samples have the captions of the first by path."""
+        rows = [self.rows[path] for path in sorted(sample.path for sample in samples)]
+        changed = copy(self)
+        changed.ids = self.ids.clone()
+        changed.ids[rows] = self.ids[rows[0]]
+        return changed
+
     def unknown_words(self, known: Collection[int]) -> list[str]:
         """Words of the captions that a text tower has no embedding of its own for.
 

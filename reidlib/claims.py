@@ -1,13 +1,14 @@
 """What became of a paper's claims in the runs of an ablation."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 from IPython.display import Markdown
 
-from reidlib.ablations import METRICS, NO_BREAK, Study, measure, per_query
+from reidlib.ablations import METRICS, NO_BREAK, Study, by_seed, per_query
 from reidlib.comparison import (
+    OF_CLAIMS,
     UNCLAIMED,
     Comparison,
     compare,
@@ -22,7 +23,6 @@ from reidlib.params import Claim
 from reidlib.plans import Setting
 
 LEARNED = 0.95  # of the first epoch's identity loss: the last one's is less
-SIDES = ("higher", "lower", "not told apart")
 IN_MARKDOWN = re.compile(r"[\\`*_$<]")  # what names have that is no mark of ours
 
 
@@ -90,7 +90,7 @@ def _not_learned(study: Study, claim: Claim, setting: Setting) -> str:
 def between(study: Study, variant: str, ways: Mapping[str, Setting]) -> str:
     """One sentence on one variant whose queries were searched in two ways.
 
-    ways   two settings of the study by what they are called, the expected better first
+    ways   two settings by what they are called, the one that is spoken of first
     """
     (ours, here), (other, there) = ways.items()
     if not all((variant, setting) in study.queries for setting in (here, there)):
@@ -102,34 +102,41 @@ def between(study: Study, variant: str, ways: Mapping[str, Setting]) -> str:
 
 
 def of_measures(
-    study: Study, ours: tuple[str, str], other: tuple[str, str]
+    study: Study, *pairs: tuple[tuple[str, str], tuple[str, str]]
 ) -> list[str]:
-    """One sentence per setting on two measures over paired seeds, where both are known.
+    """One sentence per pair and setting on two measures over paired seeds.
 
-    ours, other   (variant, measure), as `ablations.measure` names them
+    pairs   of (variant, measure) as `ablations.by_seed` takes them, the one that is
+            spoken of first; a pair that no seed has in full has no sentence
     """
     spoken = []
-    for setting in study.settings:
-        found, beside = (measure(study, *(v, setting, n)) for v, n in (ours, other))
-        by = (found - beside).dropna()
-        if by.empty:
-            continue
-        interval, over = student_interval(by.to_numpy()), "a single seed"
-        if len(by) > 1:
-            over = f"{len(by)} seeds ({interval.low:+.2f} to {interval.high:+.2f})"
-        here, there = (f'of "{study.rows[variant]}" ' for variant, _ in (ours, other))
-        first = f"{ours[1]} {here}is {found[by.index].mean():.2f}"
-        there = "" if there == here else there
-        second = f"{other[1]} {there}is {beside[by.index].mean():.2f}"
-        spoken.append(
-            f"On {setting} ({study.pictures(setting)}), {first}, {second}:"
-            f" {by.mean():+.2f} over {over}, {side([interval], SIDES)}."
-        )
+    for ours, other in pairs:
+        for setting in study.settings:
+            found, beside = (by_seed(study, *(v, setting, n)) for v, n in (ours, other))
+            difference = (found - beside).dropna()
+            if difference.empty:
+                continue
+            shared, interval = difference.index, student_interval(difference.to_numpy())
+            over = "a single seed"
+            if len(shared) > 1:
+                ends = f"{interval.low:+.3f} to {interval.high:+.3f}"
+                over = f"{len(shared)} seeds ({ends})"
+            of_ours, of_other = (f' of "{study.rows[v]}"' for v, _ in (ours, other))
+            of_other = "" if of_other == of_ours else of_other
+            spoken.append(
+                f"On {setting} ({study.pictures(setting)}),"
+                f" {ours[1]}{of_ours} is {found[shared].mean():.3f},"
+                f" {other[1]}{of_other} is {beside[shared].mean():.3f}:"
+                f" {difference.mean():+.3f} over {over}, {side([interval], UNCLAIMED)}."
+            )
     return spoken
 
 
-def sentences(study: Study) -> list[str]:
-    """One sentence per claim and setting, the paper's words first."""
+def sentences(study: Study, words: Sequence[str] = OF_CLAIMS) -> list[str]:
+    """One sentence per claim and setting, the paper's words first.
+
+    words   for the three ways it can fall, as in `comparison.verdict`
+    """
     spoken = []
     for setting in study.settings:
         found = comparisons(study, setting)
@@ -139,15 +146,16 @@ def sentences(study: Study) -> list[str]:
                 why = f"not judged, {fault}" if fault else "not run"
                 spoken.append(f"{claim.says} On {setting}: {why}.")
                 continue
-            words = sentence(
+            said = sentence(
                 result,
                 ours=f'"{study.rows[claim.ours]}"',
                 other=f'"{study.rows[claim.other]}"',
                 metric=METRICS[claim.metric],
                 where=str(setting),
                 pictures=study.pictures(setting),
+                words=words,
             )
-            spoken.append(f"{claim.says} {words}")
+            spoken.append(f"{claim.says} {said}")
     return spoken
 
 

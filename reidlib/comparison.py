@@ -17,12 +17,8 @@ import pandas as pd
 from scipy.stats import t as student_t
 
 CONFIDENCE = 0.95
-OF_CLAIMS = ("replicated", "contradicted", "inconclusive")  # that ours is better
-UNCLAIMED = (
-    "better",
-    "worse",
-    "not told apart",
-)  # for ours, where nobody claims anything
+OF_CLAIMS = "replicated", "contradicted", "inconclusive"  # that ours is better
+UNCLAIMED = "higher", "lower", "not told apart"  # where nobody claims anything
 RESAMPLES = 2000
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import TOY_LAYERS
 
-from reidlib import ablations, claims, params, runs, sweeps
+from reidlib import ablations, claims, comparison, params, runs, sweeps
 from reidlib.metrics import Scores
 from reidlib.params import ParameterError
 from reidlib.plans import Plan, Setting
@@ -54,7 +54,7 @@ def outputs(toy_root) -> Path:
             scores={"plaza": own, "station": own},
             history=pd.DataFrame({"epoch": [1, 2], "camera": [1.5, seed]}),
             seconds=1.0,
-            measures={"plaza: mask IoU": 0.25 + gain},
+            measures={"plaza: mask IoU": 0.25 + gain + 0.01 * seed * (1 + 10 * gain)},
         )
     return toy_root / "outputs"
 
@@ -177,32 +177,57 @@ def test_one_variant_is_compared_between_two_ways_of_searching(gather, outputs):
     assert missing == "B/L+TEM on plaza, on the square against at the station: not run."
 
 
+def test_what_nobody_claims_is_higher_or_lower(gather, outputs):
+    plainly, blindly = HERE, HERE._replace(tested_on="plaza visual")
+    for seed, gain in enumerate([0.1, 0.12, 0.13]):
+        low, high = ([base, base + 0.1] for base in (0.5, 0.5 + gain))
+        runs.save_run(
+            str(outputs / f"plaza/toy/full-s{seed}"),
+            paper="toy",
+            parameters={"benchmark": "plaza", "seed": seed},
+            scores={"plaza": scored(high, [1, 1]), "plaza visual": scored(low, [1, 1])},
+            history=pd.DataFrame({"epoch": [1], "camera": [1.5]}),
+            seconds=1.0,
+        )
+    study = gather(settings=[plainly, blindly])
+    ways = {"with captions": plainly, "without": blindly}
+    said = claims.between(study, "full", ways)
+    words = "On plaza (drawn pedestrians), with captions is 11.7 points of mAP above"
+    assert said.startswith(f"{words} without") and said.endswith(": higher.")
+    said = claims.between(study, "full", dict(reversed(ways.items())))
+    assert said.startswith("On plaza (") and said.endswith(": lower.")
+    two = gather(settings=[HERE], variants=("plain", "more"))
+    (spoken,) = claims.sentences(two, comparison.UNCLAIMED)
+    assert spoken.endswith(": higher.")
+
+
 def test_measures_are_averaged_over_seeds(gather):
     table = ablations.measured(gather(), ["mask IoU", "mask AUC"])
-    assert table["ours, plaza (drawn pedestrians)", "mask IoU"].tolist() == [
-        "0.25 ± 0.00",
-        "0.35 ± 0.00",
-        "",
-    ]
+    title = "ours, plaza (drawn pedestrians)"
+    words = ["0.26\u00a0±\u00a00.01", "0.37\u00a0±\u00a00.02", ""]
+    assert table[title, "mask IoU"].tolist() == words
     assert len(table.columns) == 1, "what no variant has is left out"
     rest = ablations.measured(gather(), ["1 - mask IoU"])
-    title = "ours, plaza (drawn pedestrians)"
-    words = ["0.75\u00a0±\u00a00.00", "0.65\u00a0±\u00a00.00", ""]
+    words = ["0.74\u00a0±\u00a00.01", "0.63\u00a0±\u00a00.02", ""]
     assert rest[title, "1 - mask IoU"].tolist() == words
 
 
-def test_measures_are_compared_over_paired_seeds(gather):
+def test_measures_are_compared_over_paired_seeds(gather, outputs):
     ours, other = ("more", "mask IoU"), ("plain", "mask IoU")
-    (said,) = claims.of_measures(gather(), ours, other)
+    (said,) = claims.of_measures(gather(), (ours, other))
     assert said == (
-        'On plaza (drawn pedestrians), mask IoU of "B/L+TEM" is 0.35,'
-        ' mask IoU of "Baseline" is 0.25: +0.10 over 3 seeds (+0.10 to +0.10), higher.'
-    )
-    (said,) = claims.of_measures(gather(seeds=[1]), other, ours)
-    assert said.endswith("-0.10 over a single seed, not told apart.")
-    (said,) = claims.of_measures(gather(), other, ("plain", "1 - mask IoU"))
-    assert 'mask IoU of "Baseline" is 0.25, 1 - mask IoU is 0.75: -0.50' in said
-    assert claims.of_measures(gather(), ours, ("full", "mask IoU")) == [], "not run"
+        'On plaza (drawn pedestrians), mask IoU of "B/L+TEM" is 0.370, mask IoU of'
+        ' "Baseline" is 0.260: +0.110 over 3 seeds (+0.085 to +0.135), higher.'
+    ), "0.110 ± t (0.975, 2) 0.01 / sqrt 3"
+    rest = ("plain", "1 - mask IoU")
+    said = claims.of_measures(gather(), (other, ours), (other, rest))
+    assert len(said) == 2 and said[0].endswith("(-0.135 to -0.085), lower.")
+    assert 'mask IoU of "Baseline" is 0.260, 1 - mask IoU is 0.740: -0.480' in said[1]
+    assert claims.of_measures(gather(), (ours, ("full", "mask IoU"))) == [], "not run"
+    (outputs / "plaza/toy/plain-s2/metrics.json").unlink()
+    (said,) = claims.of_measures(gather(seeds=[1, 2]), (ours, other))
+    assert "is 0.370, " in said, "of the seed that both have"
+    assert said.endswith("+0.110 over a single seed, not told apart.")
 
 
 def test_seconds_are_those_that_the_runs_recorded(gather):
@@ -247,6 +272,16 @@ def test_what_was_learned_is_the_first_and_the_last_epoch(gather):
     assert list(found) == [(title, "first epoch"), (title, "last epoch")], "once"
     assert found[title, "first epoch"].tolist() == ["1.50 ± 0.00", "1.50 ± 0.00", ""]
     assert found[title, "last epoch"].tolist() == ["1.00 ± 1.00", "1.00 ± 1.00", ""]
+
+
+def test_what_a_row_never_learned_is_left_empty(gather, outputs):
+    for seed in range(3):
+        path = outputs / f"plaza/toy/plain-s{seed}/history.csv"
+        pd.DataFrame({"epoch": [1, 2], "identity": [5.0, 4.0]}).to_csv(path)
+    found = ablations.learning(gather(), "camera")["trained on plaza", "first epoch"]
+    assert found.tolist() == ["", "1.50\u00a0±\u00a00.00", ""]
+    found = ablations.learning(gather(), "identity")["trained on plaza", "last epoch"]
+    assert found.tolist() == ["4.00\u00a0±\u00a00.00", "", ""]
 
 
 def test_curves_are_over_the_values_of_one_parameter(gather, toy_root):

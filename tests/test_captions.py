@@ -127,6 +127,22 @@ def test_captions_of_others_are_of_another_person_and_used_once(sizes, data):
     assert sorted(spoken) == sorted(pids)
 
 
+def test_one_caption_for_all_is_that_of_the_first_by_path():
+    own = ids_of(
+        ("a long red coat", "a wall"), ("a hat", "a kiosk"), ("a bag", "a car")
+    )
+    samples = [Sample(Path(f"{i}.jpg"), i, 0) for i in (2, 1)]
+    same = own.of_one(samples)
+    expected = own.of([Path("1.jpg")])
+    for sample in samples:
+        assert torch.equal(same.of([sample.path]), expected)
+    untouched = same.of([Path("0.jpg")])
+    assert torch.equal(untouched, own.of([Path("0.jpg")])), "it is not one of them"
+    assert torch.equal(
+        own.of([Path("2.jpg")]), ids_of(("a bag", "a car")).ids[:, :, :4]
+    )
+
+
 def test_words_without_an_embedding_are_told():
     found = ids_of(("a red shirt", "a kiosk"))
     known = tokenize(["a red kiosk"]).flatten().tolist()
