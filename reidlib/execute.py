@@ -22,7 +22,7 @@ NOTEBOOK, PAGE, ERROR_LOG = "run.ipynb", "run.html", "error.log"
 AUTOSAVE_SECONDS = 30
 START_SECONDS = 300  # a busy machine takes its time to start a kernel
 ERROR_LINES = 40
-LINK = re.compile(r"(?<=\]\()(?![a-z]+:|/)[^)#]+\.ipynb")  # to another notebook
+LINK = re.compile(r"(?<=\]\()(?![a-z]+:|/)[^)#]+\.(?:ipynb|md)")  # to a file of ours
 OUT_OF_MEMORY = "; most often the memory has run out"
 
 
@@ -130,7 +130,7 @@ def _tidy(path: Path, home: Path) -> None:
 
 
 def _relinked(text: str, home: Path, here: Path) -> str:
-    """Markdown whose links to notebooks, written in `home`, are read in `here`."""
+    """Markdown whose links to files, written in `home`, are read in `here`."""
     return LINK.sub(
         lambda link: Path(os.path.relpath(home / link[0], here)).as_posix(), text
     )

@@ -103,7 +103,7 @@ def test_plain_papermill_stops_in_the_first_cell_on_an_unknown_name(toy_root):
 def test_an_executed_notebook_is_tidied(tmp_path):
     injected = "# Parameters\ndata_root = '/somewhere'\nrun_dir = '..'\nseed = 1"
     book = notebook({"plot": "figure", "injected": injected})
-    links = "[b](../b.ipynb), [c](c.ipynb#d), [e](x.md), [f](file:///f.ipynb)"
+    links = "[b](../b.ipynb), [c](c.ipynb#d), [e](x.md), [f](file:///f.ipynb), [g](#g)"
     text = {"cell_type": "markdown", "id": "text", "metadata": {}, "source": links}
     book["cells"].append(text)
     book["metadata"]["papermill"] = {"output_path": "/somewhere/run.ipynb"}
@@ -121,6 +121,7 @@ def test_an_executed_notebook_is_tidied(tmp_path):
     assert "".join(tidied["cells"][1]["source"]) == "# Parameters\nseed = 1"
     links = links.replace("../b.ipynb", "../notebooks/b.ipynb")
     links = links.replace("c.ipynb#d", "../notebooks/ablations/c.ipynb#d")
+    links = links.replace("x.md", "../notebooks/ablations/x.md")
     assert "".join(tidied["cells"][2]["source"]) == links
 
 

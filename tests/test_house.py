@@ -119,13 +119,16 @@ def test_the_makefile_has_its_names_and_the_gate_calls_test():
     assert (ROOT / ".ci" / "run").stat().st_mode & 0o111, "it can be executed"
 
 
-@pytest.mark.parametrize(
-    "document", sorted(ROOT.glob("*.md")), ids=lambda path: path.name
-)
-def test_links_in_documents_lead_somewhere(document):
-    for link in re.findall(r"\]\(([^)#\s]+)", document.read_text()):
-        assert "://" not in link, f"{link}: relative links only"
-        assert (ROOT / link).exists(), f"{link} is not there"
+def test_links_in_documents_and_notebooks_lead_somewhere():
+    for path in tracked("*.md", "*.ipynb"):
+        text = path.read_text()
+        if path.suffix == ".ipynb":
+            cells = json.loads(text)["cells"]
+            said = [cell["source"] for cell in cells if cell["cell_type"] == "markdown"]
+            text = "\n".join("".join(source) for source in said)
+        for link in re.findall(r"\]\(([^)#\s]+)", text):
+            assert "://" not in link, f"{path}: {link}: relative links only"
+            assert (path.parent / link).exists(), f"{path}: {link} is not there"
 
 
 def test_no_tracked_file_knows_a_machine():

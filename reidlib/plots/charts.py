@@ -130,6 +130,7 @@ def variant_dots(
         axes[-1].set(title="paper, photographs", xlabel="mAP (%)")
         figure.legend(fontsize=LEGEND, loc="outside lower right", ncols=len(paper))
     axes[0].set_yticks(list(places.values()), list(places))
+    axes[0].set_ylim(0.4, len(names) + 0.6)  # no ring is cut
     for ax in axes:
         ax.grid(axis="y", color="0.9")
         ax.margins(x=0.12)
