@@ -14,7 +14,7 @@ demo: .venv/ready  ## train all four papers on drawn pedestrians, two epochs eac
 	$(BIN)/reid run fanet rganet flannet fba --on plaza -p epochs 2 -p also_on '[]' --outputs outputs/demo --html
 
 test: .venv/ready  ## unit tests, doctests and every notebook
-	$(BIN)/pytest -q -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=600 --nbval-kernel-startup-timeout=300 tests reidlib notebooks
+	$(BIN)/pytest -q -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=600 --nbval-kernel-startup-timeout=300 tests reidlib reidrun notebooks
 
 lab: .venv/ready  ## open the notebooks
 	$(BIN)/jupyter lab notebooks
@@ -23,7 +23,7 @@ check: .venv/ready  ## what has to hold before a commit, in a minute
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(STRIP) --verify $(NOTEBOOKS)
-	$(BIN)/pytest -q -n 2 --dist loadfile tests reidlib
+	$(BIN)/pytest -q -n 2 --dist loadfile tests reidlib reidrun
 
 format: .venv/ready  ## what `check` wants of code and notebooks, done
 	$(BIN)/ruff check --fix .

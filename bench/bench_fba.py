@@ -7,6 +7,7 @@ On an accelerator it is run as well.
 """
 
 # ruff: noqa: T201
+
 import sys
 import time
 from collections.abc import Callable
@@ -19,10 +20,11 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.optim import Adam
 from torch.utils.flop_counter import FlopCounterMode
 
-from reidlib.data import Batch
-from reidlib.machine import peak_memory
-from reidlib.models import fba, fba_losses
-from reidlib.step import in_float32
+from reidlib.data.loaders import Batch
+from reidlib.evaluation.extraction import in_float32
+from reidlib.models import fba
+from reidlib.models.fba import objective
+from reidrun.runs.environment import peak_memory
 
 BENCHMARKS = {"tiny": "plaza", "full": "dukemtmcreid"}
 IDENTITIES = {"tiny": 150, "full": 702}
@@ -49,7 +51,7 @@ def loss_of(model: nn.Module, batch: Batch, ids: Tensor, *, half: bool) -> Tenso
     """The sum of all terms; the forward pass in bf16 where asked for."""
     with torch.autocast(ids.device.type, torch.bfloat16, enabled=half):
         output = model(batch.images, ids)
-    return sum(fba_losses.objective(in_float32(output), batch).values())
+    return sum(objective(in_float32(output), batch).values())
 
 
 def measured(scale: str) -> str:

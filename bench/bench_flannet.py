@@ -17,11 +17,11 @@ from bench_full_size import batch_of, build_flannet, parameters_of
 from torch import Tensor
 from torch.optim import SGD, Adam
 
-from reidlib.data import Batch
-from reidlib.machine import environment, peak_memory
+from reidlib.data.loaders import Batch
+from reidlib.evaluation.extraction import in_float32
 from reidlib.models import flannet
-from reidlib.step import in_float32
-from reidlib.training import parameter_groups
+from reidlib.training.optim import parameter_groups
+from reidrun.runs.environment import environment, peak_memory
 
 ROUNDS = 3  # behind a first one that warms up; the fastest counts
 MOST = 1.3  # times the floor, at the paper's batch

@@ -9,6 +9,7 @@ and its add as two; everything else does not count, but its time does.
 """
 
 # ruff: noqa: T201
+
 import argparse
 import time
 from collections.abc import Callable
@@ -22,17 +23,19 @@ from torch.amp import GradScaler
 from torch.optim import SGD, Adam
 from torch.utils.flop_counter import FlopCounterMode
 
-from reidlib.backbones import Clip, load_clip, load_resnet
-from reidlib.data import Batch
-from reidlib.extraction import images_of
-from reidlib.machine import environment, peak_memory
-from reidlib.models import baseline, fanet, fba, fba_losses, flannet, rganet
+from reidlib.backbones.clip import Clip
+from reidlib.backbones.clip_weights import load_clip
+from reidlib.backbones.resnet import load_resnet
+from reidlib.data.loaders import Batch
+from reidlib.evaluation.extraction import images_of
+from reidlib.models import baseline, fanet, fba, flannet, rganet
+from reidlib.models.fba import objective
 from reidlib.models.flannet_prompts import WORDS, PromptEncoder, spell
-from reidlib.optim import fuse, parameter_groups
-from reidlib.params import resolve
-from reidlib.runs import ROOT
-from reidlib.schema import notebook_schema
-from reidlib.step import Step
+from reidlib.training.optim import fuse, parameter_groups
+from reidlib.training.step import Step
+from reidrun.runs.environment import ROOT, environment, peak_memory
+from reidrun.runs.params import resolve
+from reidrun.runs.schema import notebook_schema
 
 STEPS = 5  # behind one that warms up; the fastest counts
 IDENTITIES, CAMERAS = 751, 6  # Market-1501
@@ -127,7 +130,7 @@ def build_fba(settings: dict, identities: int = IDENTITIES) -> Work:
         ids = captions.to(batch.images.device)
         return batch.images, ids.expand(len(batch.images), -1, -1)
 
-    return Work(model, fba_losses.objective, weights, inputs=inputs)
+    return Work(model, objective, weights, inputs=inputs)
 
 
 def random_clip(settings: dict) -> Clip:

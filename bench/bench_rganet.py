@@ -11,7 +11,7 @@ import time
 import torch
 from torch import Tensor
 
-from reidlib.metrics import cosine_distances, take
+from reidlib.evaluation.metrics import cosine_distances, take
 from reidlib.models.rganet import Embedding, distances
 
 QUERIES, GALLERY, REGIONS, WIDTH = 3368, 15913, 4, 512  # Market-1501, ViT-B/16

@@ -16,10 +16,10 @@ import sys
 import time
 from pathlib import Path
 
-from reidlib import cli
-from reidlib.machine import environment
-from reidlib.readers import PUBLISHED
-from reidlib.runs import ROOT, read_metrics
+from reidlib.benchmarks import PUBLISHED
+from reidrun.cli import main as cli
+from reidrun.runs.environment import ROOT, environment
+from reidrun.runs.folder import read_metrics
 
 MINUTES, MIB = 15, 4096  # on two cores
 BENCHMARK = "occluded_duke"

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from reidlib.params import SCHEMA_MARK
-from reidlib.schema import ParameterError, parse_schema
+from reidrun.notebook import SCHEMA_MARK
+from reidrun.runs.schema import ParameterError, parse_schema
 
 CHECK = "parameters = check_parameters(In, globals())"
 LINES, SCHEMA_LINES, WIDTH = 15, 50, 88

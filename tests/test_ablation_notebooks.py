@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from reidlib import execute, runs
+from reidrun.runs import execute
+from reidrun.runs import folder as runs
+from reidrun.runs.environment import ROOT
 
-COMPONENTS = runs.ROOT / "notebooks" / "ablations" / "fanet_components.ipynb"
+COMPONENTS = ROOT / "notebooks" / "ablations" / "fanet_components.ipynb"
 
 
 def printed(page: Path) -> str:

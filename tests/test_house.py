@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reidlib.runs import ROOT
+from reidrun.runs.environment import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 MODULE_OF = {
@@ -21,6 +21,7 @@ MODULE_OF = {
     "pyyaml": "yaml",
     "scikit-learn": "sklearn",
 }
+OURS = {"reidlib", "reidrun"}
 TOOLS = {"ipykernel", "jupyterlab", "nbval", "papermill"}  # used without an import
 DEV_TOOLS = {"nbstripout", "pre-commit", "pytest-xdist", "ruff"}
 LOCK = (ROOT / "requirements.lock").read_text()
@@ -68,15 +69,15 @@ def module_of(name: str) -> str:
 
 
 def test_every_dependency_is_used_and_every_import_is_listed():
-    used = modules_imported("reidlib", "notebooks") - {"reidlib"}
+    used = modules_imported("reidlib", "reidrun", "notebooks") - OURS
     listed = {module_of(name) for name in DEPENDENCIES}
     assert used - listed == set(), "imported but not listed"
     assert listed - used - TOOLS == set(), "listed but not imported"
 
 
 def test_what_only_tests_use_is_in_the_dev_extra():
-    local = {path.stem for path in (ROOT / "tests").glob("*.py")} | {"reidlib"}
-    used = modules_imported("tests") - local
+    local = {path.stem for path in (ROOT / "tests").glob("*.py")}
+    used = modules_imported("tests") - local - OURS - {"toys"}
     listed = {module_of(name) for name in DEPENDENCIES | DEV}
     assert used - listed == set()
     assert {module_of(name) for name in DEV - DEV_TOOLS} - used == set()

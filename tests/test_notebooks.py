@@ -7,11 +7,11 @@ import copy
 import json
 
 import pytest
-from conftest import TOY_CELLS, notebook
 from notebook_rules import CELLS, CHECK, code_of, faults, number_faults, text_of
+from toys.toy_paper import TOY_CELLS, notebook
 
-from reidlib import params
-from reidlib.runs import ROOT
+from reidrun.runs import params
+from reidrun.runs.environment import ROOT
 
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.rglob("*.ipynb"))

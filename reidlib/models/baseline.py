@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from reidlib.backbones_clip import ImageTower
-from reidlib.backbones_resnet import ResNetStages
-from reidlib.layers import BNNeck
-from reidlib.losses import triplet_loss
+from reidlib.backbones.clip import ImageTower
+from reidlib.backbones.resnet import ResNetStages
+from reidlib.losses.triplet import triplet_loss
+from reidlib.models.layers import BNNeck
 
 
 class Output(NamedTuple):

@@ -12,15 +12,16 @@ Shapes     B images, C channels, H x W positions, k attention maps, S stripes (1
            the pyramid, else 1), D stripe width, N identities, M cameras
 """
 
-from collections.abc import Iterable
 from copy import deepcopy
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy
 
-from reidlib.backbones_resnet import ResNetStages
+from reidlib.backbones.resnet import ResNetStages
+from reidlib.checks import check_choice as _check_choice
+from reidlib.losses.target_attention import target_attention_loss
 
 SCALES = (1, 2, 4, 8)
 POOLING = {  # (B, C, stripes, rows, W) -> (B, C, stripes)
@@ -187,28 +188,6 @@ def gate(feature_map: Tensor, mask: Tensor | None) -> Tensor:
     return feature_map if mask is None else feature_map * mask
 
 
-def target_attention_loss(
-    foreground_map: Tensor, background_map: Tensor, mask: Tensor, form: str = "eq4"
-) -> Tensor:
-    """Punish responses outside a branch's own region. FA-Net, Eq. 4-5 and 7.
-
-        eq4  L_t = avg[ F' (1 - Z) + B' Z ]     F'(c) = F(c) / ||F(c)||_2, B' alike
-        v1   L_t = avg[ F + B ]
-        v2   L_t = avg[ F (1 - Z) + B Z ]
-
-    F, B  maps (B, C, H, W) after a ReLU      Z  mask (B, 1, H, W)
-    ||.||  over the H * W positions of one channel of one image, at least 1e-6
-    Gradients reach F, B and Z. For maps >= 0, eq4 lies in [0, sqrt(2 / (H W))].
-    """
-    _check_choice("target_attention", form, ("none", "v1", "v2", "eq4"))
-    if form == "v1":
-        return (foreground_map + background_map).mean()
-    if form == "eq4":
-        foreground_map = normalize(foreground_map.float(), dim=(2, 3), eps=1e-6)
-        background_map = normalize(background_map.float(), dim=(2, 3), eps=1e-6)
-    return (foreground_map * (1 - mask) + background_map * mask).mean()
-
-
 def stripe_loss(logits: Tensor, labels: Tensor, reduction: str = "mean") -> Tensor:
     """Cross-entropy of logits (S, B, N) and labels (B,), mean or sum over stripes."""
     mean = cross_entropy(logits.flatten(0, 1), labels.repeat(len(logits)))
@@ -243,8 +222,3 @@ def objective(
             )
         terms["target_attention"] = target_attention_loss(*maps, target_attention)
     return terms
-
-
-def _check_choice(name: str, value: str, choices: Iterable[str]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} is {value!r}: choose from {sorted(choices)}")

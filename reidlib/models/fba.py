@@ -16,14 +16,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reidlib.backbones_clip import ImageTower, TextTower
-from reidlib.layers import BNNeck, CrossAttention
+from reidlib.backbones.clip import ImageTower, TextTower
+from reidlib.losses.diversity import consistency_loss, tri_div_loss
+from reidlib.losses.triplet import triplet_loss
+from reidlib.models.fba_attention import CrossModal, differential_mask, map_similarity
+from reidlib.models.layers import BNNeck
 
 CHOICES = {
     "mask": ("none", "literal", "one_minus"),
     "pairing": ("index", "background_mean"),
 }
-FLAT = 1e-6  # similarities closer together than this are all alike
 
 
 class Embedding(NamedTuple):
@@ -51,77 +53,6 @@ class Texts(NamedTuple):
     padding: Tensor  # (K * B, L) True behind the end
     words: Tensor  # (K * B, L) True for t^1 ... t^M
     ends: Tensor  # (K * B,)
-
-
-class CrossModal(nn.Module):
-    """One attention across modalities, then blocks of self-attention: IRRA's, wider.
-
-    residual   around the cross-attention; IRRA (Jiang and Ye 2023) has none
-    Q query tokens, K key tokens; paddings (B, Q), (B, K) are True for what is no token.
-    """
-
-    def __init__(self, width: int, *, heads: int, depth: int, residual: bool) -> None:
-        super().__init__()
-        self.attention, self.residual = CrossAttention(width, heads), residual
-        kind = {"dropout": 0.0, "activation": "gelu", "norm_first": True}
-        kind |= {"dim_feedforward": 4 * width, "batch_first": True}
-        block = partial(nn.TransformerEncoderLayer, width, heads, **kind)
-        self.blocks = nn.ModuleList(block() for _ in range(depth))
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, queries: Tensor, keys: Tensor, key_padding: Tensor) -> Tensor:
-        """Return tokens (B, Q, W): queries that have seen keys (B, K, W)."""
-        return self.refine(queries, self.attention(queries, keys, key_padding))
-
-    def attend(
-        self, queries: Tensor, keys: Tensor, padding: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return the same for padded queries, and the attention's weights (B, Q, K)."""
-        found, weights = self.attention.attend(queries, keys)
-        return self.refine(queries, found, padding), weights
-
-    def refine(
-        self, queries: Tensor, found: Tensor, padding: Tensor | None = None
-    ) -> Tensor:
-        """Let queries (B, Q, W) talk about what they have found, and normalise."""
-        tokens = queries + found if self.residual else found
-        for block in self.blocks:
-            tokens = block(tokens, src_key_padding_mask=padding)
-        return self.norm(tokens)
-
-
-def map_similarity(attention: Tensor, words: Tensor, pairing: str = "index") -> Tensor:
-    """How alike words see the image in both branches: s (B, L), in float32.
-
-        s_j = <W_f(:, j), W_b(:, j)> / (||W_f(:, j)|| ||W_b(:, j)||)     FBA, Eq. 2
-
-    attention  W (B, 2, L, N) over patches, foreground first; words (B, 2, L)
-    pairing    index: with the background's j-th word as printed, its mean map if it
-               has none | background_mean: every word with that mean map
-    """
-    with torch.autocast(attention.device.type, enabled=False):
-        foreground, background = attention.float().unbind(1)  # (B, L, N)
-        theirs = words[:, 1, :, None]  # (B, L, 1)
-        mean = (background * theirs).sum(1) / theirs.sum(1).clamp_min(1)
-        partner = mean[:, None].expand_as(background)
-        if pairing == "index":
-            partner = background.where(theirs, partner)
-        return F.cosine_similarity(foreground, partner, dim=-1)
-
-
-def differential_mask(similarity: Tensor, words: Tensor, kind: str) -> Tensor:
-    """How much each word counts: m (B, L) in [0, 1], 0 off words. FBA, Eq. 3.
-
-        literal    m_j = (s_j - min s) / (max s - min s)                 as printed
-        one_minus  m_j = 1 - the same: what tells the branches apart     as described
-
-    Minimum and maximum are over the words of a caption; alike words all have m = 1.
-    """
-    low = similarity.masked_fill(~words, torch.inf).amin(1, keepdim=True)
-    high = similarity.masked_fill(~words, -torch.inf).amax(1, keepdim=True)
-    height = similarity - low if kind == "literal" else high - similarity
-    mask = height / (high - low).clamp_min(FLAT)
-    return mask.where(high - low > FLAT, 1).where(words, 0)
 
 
 class FBA(nn.Module):
@@ -248,3 +179,42 @@ def _unit(embedding: Embedding, feature: str) -> Tensor:
     if feature == "all":
         parts = torch.cat([parts, embedding.crossed.float()], 1)  # (B, 1+R, W)
     return F.normalize(F.normalize(parts, dim=-1).flatten(1))
+
+
+def objective(
+    output: NamedTuple,
+    batch: NamedTuple,
+    *,
+    diversity: bool = True,
+    label_smoothing: float = 0.1,
+    margin: float = 0.3,
+) -> dict[str, Tensor]:
+    """Return the terms of Eq. 10, not weighted; terms of absent parts are absent.
+
+        identity, triplet                  of the class token
+        crossed_identity, crossed_triplet  sums over F_f^V and F_f^T
+        tri_div, consistency               L_div of Eq. 8, where diversity asks for it
+
+    batch   has labels (B,) from 0
+    margin  of the triplet losses, batch-hard as in losses.py, and of tri_div
+    Raises ValueError for diversity without a background branch.
+    """
+    triplet = partial(triplet_loss, labels=batch.labels, margin=margin)
+    identity = partial(
+        F.cross_entropy, target=batch.labels, label_smoothing=label_smoothing
+    )
+    visual, crossed = output.embedding
+    terms = {"identity": identity(output.logits), "triplet": triplet(visual)}
+    if output.crossed_logits is not None:
+        terms["crossed_identity"] = sum(identity(x) for x in output.crossed_logits)
+        terms["crossed_triplet"] = sum(triplet(x) for x in crossed.unbind(1))
+    if diversity:
+        if output.background is None:
+            raise ValueError(
+                "diversity compares the branches: build the model with cross_modal and "
+                "background, or set diversity=False"
+            )
+        regions = crossed, output.background
+        terms["tri_div"] = tri_div_loss(*regions, margin)
+        terms["consistency"] = consistency_loss(*regions)
+    return terms

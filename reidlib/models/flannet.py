@@ -13,7 +13,6 @@ Shapes     B images, P patches, D joint width, W width of the image tower, M fea
            to fuse, N identities
 """
 
-import math
 from functools import partial
 from typing import NamedTuple
 
@@ -21,9 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reidlib.backbones_clip import ImageTokens, ImageTower
-from reidlib.layers import BNNeck, CrossAttention, PlainAttention
-from reidlib.losses import triplet_loss
+from reidlib.backbones.clip import ImageTokens, ImageTower
+from reidlib.losses.arcface import arcface_loss
+from reidlib.losses.contrastive import contrastive_loss
+from reidlib.losses.triplet import triplet_loss
+from reidlib.models.layers import BNNeck, CrossAttention, PlainAttention
 
 FUSION, FUSED = ("dynamic", "average", "sum", "concat"), ("feature", "logit")
 
@@ -57,44 +58,6 @@ def certainty(entropies: Tensor) -> Tensor:
     They sum to one; the maximum drops out: it is the softmax of -E.
     """
     return (entropies.amax(-1, keepdim=True) - entropies).softmax(-1)
-
-
-def contrastive_loss(
-    queries: Tensor, keys: Tensor, labels: Tensor, temperature: float
-) -> Tensor:
-    """Each query finds the keys of its own label among all. FLaN-Net, Eq. 12-13.
-
-        L = - mean over i of  mean over p with y_p = y_i of
-              log [ exp(<q_i, k_p> / tau) / sum over n of exp(<q_i, k_n> / tau) ]
-
-    <,>  cosine      tau  temperature. The equations have a sum over p (FLN-10).
-    queries, keys (B, D) of the same images; labels (B,); returns a scalar.
-    """
-    with torch.autocast(queries.device.type, enabled=False):
-        queries, keys = (F.normalize(x.float(), dim=1) for x in (queries, keys))
-        logarithms = (queries @ keys.T / temperature).log_softmax(1)  # (B, B)
-    positive = (labels[:, None] == labels).float()
-    return -((logarithms * positive).sum(1) / positive.sum(1)).mean()
-
-
-def arcface_loss(
-    cosines: Tensor, labels: Tensor, *, margin: float, scale: float
-) -> Tensor:
-    """Cross-entropy with a wider angle to the own identity. FLaN-Net, Eq. 16.
-
-        L = - mean over images of log softmax(s z)_y,  z_j = cos theta_j,
-        z_y = cos(theta_y + m),  or cos theta_y - m sin m where theta_y > pi - m
-
-    The equation prints theta_{y+m} (FLN-2); the second form goes on falling where the
-    first would rise again (Deng et al. 2019). Sines below 1e-3 count as 1e-3.
-    cosines (B, N); labels (B,); m in radians; returns a scalar.
-    """
-    own = cosines.float().gather(1, labels[:, None])  # (B, 1)
-    sine = (1 - own.square()).clamp_min(1e-6).sqrt()
-    cos, sin = math.cos(margin), math.sin(margin)
-    wider = (own * cos - sine * sin).where(own > -cos, own - margin * sin)
-    logits = cosines.float().scatter(1, labels[:, None], wider)
-    return F.cross_entropy(scale * logits, labels)
 
 
 def tied_necks(count: int, width: int, num_classes: int) -> nn.ModuleList:

@@ -18,8 +18,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from reidlib.backbones_clip import TextTower
-from reidlib.layers import CrossAttention, PlainAttention
+from reidlib.backbones.clip import TextTower
+from reidlib.models.layers import CrossAttention, PlainAttention
 
 WORDS = {"[S*]": "subject", "[A*]": "attributes", "[O*]": "context"}  # a token each
 PROMPTS = (  # Table 4; the last is the default

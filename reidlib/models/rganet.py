@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reidlib.backbones_clip import ImageTower
-from reidlib.layers import BNNeck
-from reidlib.losses import triplet_loss
+from reidlib.backbones.clip import ImageTower
+from reidlib.losses.triplet import triplet_loss
+from reidlib.models.layers import BNNeck
 
 CHOICES = {
     "regions": ("none", "stripe", "text"),

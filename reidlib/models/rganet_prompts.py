@@ -16,7 +16,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from reidlib.backbones_clip import TextTower
+from reidlib.backbones.clip import TextTower
+from reidlib.losses.segmentation import segmentation_loss
 
 BODY = ("head", "upper body", "lower body", "foot")
 REGIONS = {2: BODY[1:3], 3: BODY[:3], 4: BODY, 5: (*BODY, "bags")}  # Fig. 3a, by N
@@ -81,30 +82,6 @@ class PromptLearner(nn.Module):
         """Return masks S (B, N+1, H, W) of images (B, 3, height, width)."""
         patches = self.model.image_tower(images).joint[:, 1:]
         return self.model.segment(patches, self.prototypes())
-
-
-def segmentation_loss(
-    masks: Tensor, labels: Tensor, *, background: bool = False
-) -> Tensor:
-    """Teach masks the parts of the body. RGANet, Eq. 3, with a minus and as a mean.
-
-        L_seg = - mean over cells with a label j in 1..N of log S_j
-
-    masks       S (B, N+1, H, W); shares below 1e-38 count as 1e-38
-    labels      (B, H, W), 0..N; negative: not known, left out
-    background  cells of label 0 count, too
-    Without a cell that counts the loss is 0. Raises ValueError for labels above N.
-    """
-    regions = masks.shape[1] - 1
-    if labels.max() > regions:
-        raise ValueError(
-            f"labels reach {int(labels.max())}, but there are masks of {regions} "
-            "regions: give the label -1 to what is none of them, occluders too"
-        )
-    counted = labels >= (0 if background else 1)  # (B, H, W)
-    shares = masks.gather(1, labels.clamp_min(0)[:, None])[:, 0]  # (B, H, W)
-    logarithms = shares.clamp_min(1e-38).log()
-    return -(logarithms * counted).sum() / counted.sum().clamp_min(1)
 
 
 def objective(

@@ -153,3 +153,8 @@ def blend(one: Color, other: Color, share: float) -> Color:
         round(a + (b - a) * share) for a, b in zip(one, other, strict=True)
     )
     return red, green, blue
+
+
+PERSON = [Part.HEAD, Part.UPPER_BODY, Part.LOWER_BODY, Part.FOOT]
+
+REGION_PARTS = {part.name.lower().replace("_", " "): part for part in Part}

@@ -1,0 +1,1 @@
+"""What a paper claims to learn, measured against the truth of drawn images."""

@@ -1,0 +1,278 @@
+"""FBA's two branches: where each looks, how far apart they are, which words count.
+
+n images, K captions each (foreground first), L text positions, (h, w) cells of the
+patch grid, W width
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from sklearn.manifold import TSNE
+from sklearn.metrics import silhouette_score
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reidlib.analysis import snapshots
+from reidlib.analysis.fanet import some
+from reidlib.analysis.localization import share_inside
+from reidlib.analysis.truth import true_parts
+from reidlib.data.captions import CaptionIds, words_of
+from reidlib.data.loaders import test_loader
+from reidlib.data.samples import Sample
+from reidlib.data.transforms import Transform
+from reidlib.evaluation.extraction import evaluating
+from reidlib.evaluation.search import spread
+from reidlib.pedestrians import Part
+from reidlib.pedestrians.canvas import PERSON
+
+REGIONS = ("foreground", "background")
+FEATURES = ("f, image", "f, text", "b, image", "b, text")  # as Fig. 2 has them
+PERPLEXITY = 30  # of t-SNE; less where there are few points
+
+
+class Looks(NamedTuple):
+    """What FBA makes of n images; what a variant does not have is empty or None."""
+
+    paths: tuple[Path, ...]
+    maps: dict[str, Tensor]  # by region: mean attention of its words (n, h, w)
+    features: Tensor | None  # as FEATURES (n, 4, W)
+    ids: Tensor | None  # of the person's caption (n, L)
+    mask: Tensor | None  # m (n, L), 0 off words
+    person: Tensor | None  # (n, h, w) share of each cell on the person; None: unknown
+    occluder: Tensor | None  # (n, h, w) the same of what hides the person
+
+
+def look(
+    model: nn.Module,
+    samples: Sequence[Sample],
+    transform: Transform,
+    ids: CaptionIds,
+    *,
+    device: torch.device | str,
+    batch_size: int = 64,
+) -> Looks:
+    """Attention, features and masks of FBA on samples with their captions."""
+    parts = []
+    with evaluating(model):
+        for batch in test_loader(samples, transform, batch_size=batch_size):
+            images, captions = ids(batch.to(device))
+            output = model(images, captions)
+            if output.attention is not None:
+                parts.append(_part(output, captions, model.grid, ids.longest))
+    paths = tuple(sample.path for sample in samples)
+    found = {name: torch.cat([part[name] for part in parts]) for name in _names(parts)}
+    maps = {name: found[name] for name in REGIONS if name in found}
+    others = (found.get(name) for name in ("features", "ids", "mask"))
+    parts = true_parts(paths, model.grid)  # (n, Part, h, w)
+    true = (None, None)
+    if parts is not None:
+        true = parts[:, PERSON].sum(1), parts[:, Part.OCCLUDER]
+    return Looks(paths, maps, *others, *true)
+
+
+def _names(parts: Sequence[Mapping[str, Tensor]]) -> list[str]:
+    return list(parts[0]) if parts else []
+
+
+def _part(
+    output: Any, captions: Tensor, grid: tuple[int, int], length: int
+) -> dict[str, Tensor]:
+    """What is kept of one batch, on the CPU; texts are padded to one length."""
+    places = torch.arange(captions.shape[2], device=captions.device)
+    words = (places > 0) & (places < captions.argmax(2, keepdim=True))  # (B, 2, L)
+    part = {"ids": _padded(captions[:, 0], length)}
+    for name, attention, chosen in zip(
+        REGIONS, output.attention.unbind(1), words.unbind(1), strict=False
+    ):
+        shares = chosen / chosen.sum(1, keepdim=True)  # (B, L)
+        part[name] = (shares[..., None] * attention).sum(1).unflatten(1, grid)
+    if output.mask is not None:
+        part["mask"] = _padded(output.mask, length)
+    if output.background is not None:
+        four = torch.cat([output.embedding.crossed, output.background], 1)
+        part["features"] = four.float()
+    return {name: values.cpu() for name, values in part.items()}
+
+
+def _padded(values: Tensor, length: int) -> Tensor:
+    return F.pad(values, (0, length - values.shape[1]))
+
+
+def quality(looks: Looks, count: int) -> pd.Series:
+    """How well the branches look and differ; what is not known is left out.
+
+    foreground on person    share of the foreground words' attention on the person, a
+                            mean over images; `person's area` is what looking
+                            everywhere scores
+    background off person   share of the background words' attention off the person
+    foreground on occluder  share of the foreground words' attention on what hides the
+                            person, over those images that have an `occluder's area`;
+                            background on occluder  the same of the background words
+    silhouette of regions   of foreground against background over all four features, by
+                            cosine, in [-1, 1]; of modalities: image against text
+    cosine within, across   of image and text of one region; of two regions
+    count                   images for the silhouettes, spread over all
+    """
+    found, person = {}, looks.person
+    if person is not None:
+        found["person's area"] = person.mean()
+        shares = {"foreground": person, "background": 1 - person}
+        titles = {"foreground": "foreground on person"}
+        titles |= {"background": "background off person"}
+        for name, attention in looks.maps.items():
+            share = share_inside(attention, shares[name]).nanmean()
+            found[titles[name]] = share
+    if looks.occluder is not None:
+        found |= _on_occluder(looks.maps, looks.occluder)
+    if looks.features is not None:
+        found |= _distances(looks.features, count)
+    return pd.Series({name: float(value) for name, value in found.items()}, dtype=float)
+
+
+def _on_occluder(maps: Mapping[str, Tensor], occluder: Tensor) -> dict[str, Tensor]:
+    chosen = occluder.flatten(1).any(1)  # (n,)
+    if not chosen.any():
+        return {}
+    there = occluder[chosen]
+    return {"occluder's area": there.mean()} | {
+        f"{name} on occluder": share_inside(attention[chosen], there).nanmean()
+        for name, attention in maps.items()
+    }
+
+
+def _distances(features: Tensor, count: int) -> dict[str, float | Tensor]:
+    unit = F.normalize(features, dim=-1)  # (n, 4, W)
+    cosines = (unit @ unit.mT).mean(0)  # (4, 4)
+    within = (cosines[0, 1] + cosines[2, 3]) / 2
+    points = unit[spread(len(unit), count)]
+    kinds = {"regions": [0, 0, 1, 1], "modalities": [0, 1, 0, 1]}
+    return {"cosine within": within, "cosine across": cosines[:2, 2:].mean()} | {
+        f"silhouette of {name}": silhouette_score(
+            points.flatten(0, 1).numpy(), labels * len(points), metric="cosine"
+        )
+        for name, labels in kinds.items()
+    }
+
+
+def tsne(looks: Looks, count: int, seed: int) -> dict[str, np.ndarray]:
+    """Fig. 2: the four features of `count` images in the plane, {kind: (count, 2)}.
+
+    t-SNE (van der Maaten and Hinton 2008) of cosines; empty without both branches.
+    """
+    if looks.features is None:
+        return {}
+    chosen = looks.features[spread(len(looks.features), count)]
+    points = F.normalize(chosen, dim=-1).flatten(0, 1).numpy()
+    perplexity = min(PERPLEXITY, (len(points) - 1) / 3)
+    options = {"perplexity": perplexity, "metric": "cosine", "random_state": seed}
+    plane = TSNE(init="random", **options).fit_transform(points)
+    return dict(zip(FEATURES, plane.reshape(-1, 4, 2).swapaxes(0, 1), strict=True))
+
+
+def word_weights(looks: Looks, least: int = 1) -> pd.DataFrame:
+    """Which words carry the pooled feature: mean m of each, the heaviest first.
+
+    least   in how many captions a word has to be
+    Columns m in [0, 1] and captions; no rows where the pooling has no mask. The first
+    word of captions stands apart: the background's often begin with it, too, and then
+    its maps cannot differ (FBA-3).
+    """
+    if looks.mask is None:
+        return pd.DataFrame({"m": [], "captions": []}, dtype=float)
+    places = torch.arange(looks.ids.shape[1])
+    words = (places > 0) & (places < looks.ids.argmax(1, keepdim=True))
+    columns = {"id": looks.ids[words], "m": looks.mask[words].double()}
+    table = pd.DataFrame(columns | {"first": (places == 1).expand_as(words)[words]})
+    found = table.groupby(["id", "first"])["m"].agg(["mean", "count"])
+    spelled = words_of(found.index.get_level_values("id"))
+    is_first = found.index.get_level_values("first")
+    pairs = zip(spelled, is_first, strict=True)
+    named = [f"{word} (first)" if first else word for word, first in pairs]
+    found.index = pd.Index(named, name="word")
+    found = found.rename(columns={"mean": "m", "count": "captions"})
+    return found[found["captions"] >= least].sort_values("m", ascending=False)
+
+
+def keep(
+    looks: Mapping[str, Looks],
+    points: Mapping[str, Mapping[str, np.ndarray]],
+    run_dir: str,
+    count: int,
+) -> None:
+    """Keep maps of `count` images, points and words per benchmark, drawn ones only.
+
+    points   what `tsne` made, by benchmark
+    """
+    arrays = {}
+    for name, found in looks.items():
+        paths, maps = some(found, count)
+        weights = word_weights(found)
+        arrays[name] = {"names": snapshots.names_of(paths)} | {
+            **{f"map {title}": values for title, values in maps.items()},
+            **{f"point {kind}": plane for kind, plane in points.get(name, {}).items()},
+            "words": weights.index.to_numpy(dtype=str),
+            "m": weights["m"].to_numpy(),
+            "captions": weights["captions"].to_numpy(),
+        }
+    snapshots.write(run_dir, "looks", arrays)
+
+
+def kept_maps(
+    folder: Path, benchmark: str
+) -> tuple[list[Image.Image], dict[str, Tensor]]:
+    """Pictures, drawn again, and maps by region that a run kept of a benchmark."""
+    found = snapshots.read(folder, "looks", benchmark)
+    maps = {name: torch.from_numpy(x).float() for name, x in _of("map ", found).items()}
+    return snapshots.pictures(benchmark, found.get("names", ())), maps
+
+
+def on_target(maps: Mapping[str, Tensor]) -> dict[str, list[str]]:
+    """Words over maps (n, h, w) by region: what share of each lies on its target.
+
+    The person is the foreground's target, all else the background's; no words where
+    `true person` is not among the maps.
+    """
+    if "true person" not in maps:
+        return {}
+    person = maps["true person"]
+    targets = {"foreground": (person, "on"), "background": (1 - person, "off")}
+    return {
+        name: [f"{share:.2f} {word} person" for share in share_inside(maps[name], true)]
+        for name, (true, word) in targets.items()
+        if name in maps
+    }
+
+
+def alike(maps: Mapping[str, Tensor]) -> float:
+    """Mean correlation over images of both regions' maps; nan unless there are two."""
+    if not maps.keys() >= set(REGIONS):
+        return float("nan")
+    pairs = torch.stack([maps[name].flatten(1) for name in REGIONS], 1)  # (n, 2, h w)
+    return float(torch.stack([torch.corrcoef(p)[0, 1] for p in pairs]).nanmean())
+
+
+def kept_points(folder: Path, benchmark: str) -> dict[str, np.ndarray]:
+    """The points of Fig. 2 that a run kept of a benchmark."""
+    return _of("point ", snapshots.read(folder, "looks", benchmark))
+
+
+def kept_words(folder: Path, benchmark: str, least: int = 1) -> pd.DataFrame:
+    """The word weights that a run kept of a benchmark, as `word_weights` gives them."""
+    found = snapshots.read(folder, "looks", benchmark)
+    columns = {name: found.get(name, ()) for name in ("m", "captions")}
+    index = pd.Index(found.get("words", ()), name="word")
+    table = pd.DataFrame(columns, index=index, dtype=float)
+    return table[table["captions"] >= least]
+
+
+def _of(start: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {
+        name.removeprefix(start): values
+        for name, values in arrays.items()
+        if name.startswith(start)
+    }

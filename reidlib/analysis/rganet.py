@@ -1,0 +1,149 @@
+"""RGANet's regions: their true parts to learn from, and how well they are found.
+
+n images, N regions (background apart), (h, w) cells of the patch grid, D joint width
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from reidlib.analysis import snapshots
+from reidlib.analysis.localization import mask_auc, region_iou
+from reidlib.analysis.truth import true_parts
+from reidlib.data.loaders import test_loader
+from reidlib.data.samples import Sample
+from reidlib.data.transforms import Transform
+from reidlib.evaluation.extraction import observe
+from reidlib.evaluation.search import spread
+from reidlib.pedestrians import Part
+from reidlib.pedestrians.canvas import REGION_PARTS as PART_OF
+
+HIDDEN = 0.1  # of the area that a part usually has: with less it counts as hidden
+
+
+class Looks(NamedTuple):
+    """What RGANet makes of n images; scores are alpha, beta and w by name."""
+
+    paths: tuple[Path, ...]
+    names: tuple[str, ...]  # of the N regions
+    masks: Tensor | None  # S (n, N+1, h, w), background first; None with stripes
+    scores: dict[str, Tensor]  # each (n, N)
+    parts: Tensor | None  # (n, Part, h, w) true share of each part; None: unknown
+
+
+def look(
+    model: nn.Module,
+    samples: Sequence[Sample],
+    transform: Transform,
+    *,
+    names: Sequence[str],
+    device: torch.device | str,
+    batch_size: int = 64,
+) -> Looks:
+    """Regions of samples and what they were judged worth."""
+    loader = test_loader(samples, transform, batch_size=batch_size)
+    found = observe(model, loader, _kept, device=device)
+    paths = tuple(sample.path for sample in samples)
+    masks = found.pop("masks", None)
+    parts = true_parts(paths, model.grid)
+    return Looks(paths, tuple(names), masks, found, parts)
+
+
+def _kept(output: Any) -> dict[str, Tensor]:
+    parts = {"masks": output.masks, "α": output.alpha, "β": output.beta}
+    parts |= {"w": output.embedding.weights}
+    return {name: part for name, part in parts.items() if part is not None}
+
+
+def keep(looks: Mapping[str, Looks], run_dir: str, count: int) -> None:
+    """Keep masks and scores of `count` images per benchmark, drawn ones only."""
+    arrays = {}
+    for benchmark, found in looks.items():
+        chosen = spread(len(found.paths), count)
+        named = {"names": snapshots.names_of([found.paths[i] for i in chosen])}
+        named |= {name: scores[chosen] for name, scores in found.scores.items()}
+        if found.masks is not None:
+            named["masks"] = found.masks[chosen]
+        arrays[benchmark] = named
+    snapshots.write(run_dir, "looks", arrays)
+
+
+def some(
+    looks: Looks, count: int
+) -> tuple[list[Path], dict[str, Tensor], dict[str, list[str]]]:
+    """Paths, masks by region and their notes of `count` images spread over all."""
+    chosen = spread(len(looks.paths), count)
+    scores = {name: values[chosen] for name, values in looks.scores.items()}
+    maps = dict(zip(looks.names, looks.masks[chosen, 1:].unbind(1), strict=True))
+    return [looks.paths[i] for i in chosen], maps, notes(scores, looks.names)
+
+
+def notes(scores: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, list[str]]:
+    """The scores of each image as words over its maps: {region: n words}.
+
+    scores   {alpha, beta, w: (n, N)}
+    """
+    return {
+        name: [
+            "  ".join(
+                f"{score} {values[image, region]:.2f}"
+                for score, values in scores.items()
+            )
+            for image in range(len(next(iter(scores.values()))))
+        ]
+        for region, name in enumerate(names)
+    }
+
+
+def quality(looks: Looks) -> pd.Series:
+    """How regions are judged and, against true parts, how well; all in [0, 1].
+
+    mean w        over images and regions; α and β alike
+    global share  of the distance (Eq. 10), mean over pairs of images
+    IoU <name>    overlap of the cells where a region is the strongest with those that
+                  mostly show the part; `mean IoU` over the regions that have a part
+    AUC of w      chance that a part has a higher w where it is seen than where it is
+                  hidden, mean over the parts that are hidden somewhere; α and β alike;
+                  absent where the score is the same for all
+    """
+    found = {f"mean {name}": scores.mean() for name, scores in looks.scores.items()}
+    weights = looks.scores["w"]
+    found["global share"] = (1 / (1 + weights @ weights.T)).mean()
+    if looks.parts is None:
+        return pd.Series({n: float(v) for n, v in found.items()})
+    true = [PART_OF.get(name) for name in looks.names]
+    if looks.masks is not None:
+        iou = _overlaps(looks.masks, looks.parts, true)
+        found["mean IoU"] = iou[~iou.isnan()].mean()
+        found |= {f"IoU {n}": v for n, v in zip(looks.names, iou, strict=True)}
+    for name, scores in looks.scores.items():
+        if scores.amax() > scores.amin():
+            found[f"AUC of {name}"] = _judgement(scores, looks.parts, true)
+    return pd.Series({n: float(v) for n, v in found.items()}).dropna()
+
+
+def _overlaps(masks: Tensor, parts: Tensor, true: Sequence[Part | None]) -> Tensor:
+    table = torch.zeros(len(Part), dtype=torch.long)
+    table[[part for part in true if part is not None]] = torch.tensor(
+        [label for label, part in enumerate(true, 1) if part is not None]
+    )
+    cells = table[parts.argmax(1)]  # (n, h, w), 0 where no named part is
+    iou = region_iou(masks.argmax(1), cells, 1 + len(true))[1:]
+    known = torch.tensor([part is not None for part in true])
+    return iou.where(known, torch.nan)
+
+
+def _judgement(scores: Tensor, parts: Tensor, true: Sequence[Part | None]) -> float:
+    found = []
+    for score, part in zip(scores.unbind(1), true, strict=True):
+        if part is None:
+            continue
+        area = parts[:, part].flatten(1).mean(1)  # (n,)
+        seen = area > HIDDEN * area[area > 0].median() if area.any() else area > 0
+        if seen.any() and not seen.all():
+            found.append(mask_auc(score, seen))
+    return sum(found) / len(found) if found else float("nan")

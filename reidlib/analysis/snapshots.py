@@ -1,0 +1,98 @@
+"""Small arrays that a run keeps of drawn pictures, which can be drawn again.
+
+One .npz per kind in a run's folder; keys <benchmark>/<name>. Of photographs nothing is
+kept: names and maps would lead back to people.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from reidlib.data.samples import Benchmark
+from reidlib.evaluation.search import Search, ranking, spread
+from reidlib.pedestrians import RECIPES, draw_again, place_of
+
+
+def write(
+    run_dir: str, kind: str, arrays: Mapping[str, Mapping[str, np.ndarray]]
+) -> None:
+    """Write arrays by benchmark and name to <run_dir>/<kind>.npz, drawn ones only.
+
+    Nothing is written for run_dir "" or without arrays; what is there of other
+    benchmarks stays. Floats are kept in half precision.
+    """
+    flat = {
+        f"{benchmark}/{name}": _halved(np.asarray(values))
+        for benchmark, named in arrays.items()
+        for name, values in named.items()
+        if benchmark in RECIPES
+    }
+    if not (run_dir and flat):
+        return
+    folder = Path(run_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    path, partial = folder / f"{kind}.npz", folder / f".{kind}.npz"
+    if path.is_file():
+        with np.load(path) as there:
+            flat = {key: there[key] for key in there.files} | flat
+    with partial.open("wb") as file:
+        np.savez_compressed(file, **flat)
+    partial.replace(path)
+
+
+def _halved(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float16) if values.dtype.kind == "f" else values
+
+
+def read(folder: Path, kind: str, benchmark: str) -> dict[str, np.ndarray]:
+    """Read a benchmark's arrays of one kind by name; empty where none was kept."""
+    path = folder / f"{kind}.npz"
+    if not path.is_file():
+        return {}
+    with np.load(path) as arrays:
+        keys = (key.rpartition("/") for key in arrays.files)
+        return {
+            name: arrays[f"{place}/{name}"]
+            for place, _, name in keys
+            if place == benchmark
+        }
+
+
+def names_of(paths: Sequence[Path]) -> np.ndarray:
+    """The names under which pictures can be drawn again."""
+    return np.array([place_of(path) for path in paths])
+
+
+def pictures(benchmark: str, names: Sequence[str]) -> list[Image.Image]:
+    """Draw pictures of a benchmark again."""
+    return [draw_again(benchmark, str(name)) for name in names]
+
+
+def ranked(folder: Path, benchmark: str) -> tuple[list, list, tuple[np.ndarray, ...]]:
+    """Queries, gallery pictures and ranking that a run kept, for plots.ranked_lists."""
+    found = read(folder, "ranked", benchmark)
+    names, order = np.unique(found["nearest"], return_inverse=True)
+    order = order.reshape(found["nearest"].shape)  # (q, k)
+    counts = np.full(len(order), order.shape[1])
+    queries = pictures(benchmark, found["queries"])
+    return queries, pictures(benchmark, names), (order, found["hits"], counts)
+
+
+def keep_ranked(
+    found: Search, benchmark: Benchmark, run_dir: str, *, queries: int, count: int = 10
+) -> None:
+    """Keep the nearest images of some queries in ranked.npz, drawn ones only.
+
+    queries   how many, spread over the set      count  of images for each
+    """
+    chosen = spread(len(benchmark.query), queries)
+    order, hits, _ = (part.cpu() for part in ranking(found, chosen))
+    places = names_of([sample.path for sample in benchmark.gallery])
+    arrays = {
+        "queries": names_of([benchmark.query[i].path for i in chosen]),
+        "nearest": places[order[:, :count].numpy()],
+        "hits": hits[:, :count].numpy(),
+    }
+    write(run_dir, "ranked", {benchmark.name: arrays})

@@ -1,0 +1,42 @@
+"""From a folder on disk to a Benchmark, or to a message that says what is wrong.
+
+One module per kind of layout, each with its protocol: which camera a sample is of
+decides what the camera rule of `metrics` ignores.
+"""
+
+from reidlib.benchmarks.catalog import PROTOCOLS, TERMS, TITLES, TRAINED_ON
+from reidlib.benchmarks.checking import Report, check
+from reidlib.benchmarks.counts import PUBLISHED, Counts, Tally, sizes
+from reidlib.benchmarks.loading import (
+    BENCHMARKS,
+    is_drawn,
+    load_benchmark,
+    load_benchmarks,
+    missing_data,
+    read_market1501,
+    training_fault,
+)
+from reidlib.benchmarks.readers.folders import DataError
+from reidlib.benchmarks.readers.layouts import TREES
+
+__all__ = [
+    "BENCHMARKS",
+    "PROTOCOLS",
+    "PUBLISHED",
+    "TERMS",
+    "TITLES",
+    "TRAINED_ON",
+    "TREES",
+    "Counts",
+    "DataError",
+    "Report",
+    "Tally",
+    "check",
+    "is_drawn",
+    "load_benchmark",
+    "load_benchmarks",
+    "missing_data",
+    "read_market1501",
+    "sizes",
+    "training_fault",
+]

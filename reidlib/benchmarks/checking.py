@@ -1,0 +1,140 @@
+"""What `reid data check` says of a folder: every number beside the published one."""
+
+import filecmp
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from reidlib.benchmarks.catalog import TITLES
+from reidlib.benchmarks.counts import (
+    Row,
+    Tally,
+    count,
+    describe,
+    drawn_counts,
+    expected,
+    namesakes,
+    rows,
+)
+from reidlib.benchmarks.loading import (
+    BENCHMARKS,
+    marker,
+    paths_of,
+    read_below,
+    repeated,
+)
+from reidlib.benchmarks.readers.folders import REMEDIES, DataError, complaint, faults
+from reidlib.checks import unknown
+from reidlib.data.samples import Benchmark, Sample
+from reidlib.pedestrians import RECIPES
+
+
+class Report(NamedTuple):
+    """What was found in a folder.
+
+    title    which data set, and whether it is drawn
+    table    split, what, found, published ("as drawn" for a small drawn set; "" where
+             nothing is), verdict
+    faults   what is wrong, in words; none for a folder that is as it should be
+    """
+
+    title: str
+    table: pd.DataFrame
+    faults: list[str]
+
+
+def check(name: str, folder: Path | str) -> Report:
+    """Count what `folder` holds of the benchmark `name` and decode every image.
+
+    `folder` is the benchmark's own or holds it; nothing is drawn or written. Raises
+    DataError for what its reader refuses.
+    """
+    if name not in BENCHMARKS:
+        raise DataError(unknown("benchmark", name, BENCHMARKS))
+    root, benchmark = read_below(name, folder)
+    about = marker(root)
+    wanted = expected(name, about)
+    small = drawn_counts(name, about) is not None
+    again = repeated(benchmark)
+    bad = list(faults(paths_of(benchmark), decode=True))
+    counted = count(benchmark)
+    found = [*rows(counted, wanted), *_rules(benchmark, wanted)]
+    unreadable = sum(len(files) for files, _ in bad)
+    found.append(Row("all", "files twice in a split", len(again[0]), 0))
+    found.append(Row("all", "unreadable files", unreadable, 0))
+    said = namesakes(counted, wanted)
+    said += [describe(row) for row in found if row.differs and row.split != "all"]
+    said += [complaint(*again)] if again[0] else []
+    said += [complaint(files, of, REMEDIES[of]) for files, of in bad]
+    return Report(_title(name, about), _table(found, small), said)
+
+
+def _rules(benchmark: Benchmark, wanted: Tally) -> list[Row]:
+    """What must hold between splits, whatever their size."""
+    pids = [{s.pid for s in split if s.pid > 0} for split in benchmark[1:]]
+    overlap = len(pids[0] & (pids[1] | pids[2]))
+    alone = _without_match(benchmark.query, benchmark.gallery)
+    copies = _copies(benchmark.query, benchmark.gallery)
+    learned = Row("train", "identities that are in the test too", overlap, 0)
+    return [
+        *([learned] if benchmark.train else []),
+        Row("query", "images without a match", alone, None),
+        Row("query", "images that are in the gallery too", copies, wanted.shared),
+    ]
+
+
+def _without_match(query: Iterable[Sample], gallery: Iterable[Sample]) -> int:
+    """Queries for which the camera rule leaves no image of their identity."""
+    cameras = defaultdict(set)
+    for sample in gallery:
+        cameras[sample.pid].add(sample.camid)
+    return sum(not cameras[sample.pid] - {sample.camid} for sample in query)
+
+
+def _copies(query: Iterable[Sample], gallery: Iterable[Sample]) -> int:
+    """Queries that the gallery has under the same file name with the same bytes."""
+    named = {sample.path.name: sample.path for sample in gallery}
+    return sum(
+        sample.path.name in named and _same(sample.path, named[sample.path.name])
+        for sample in query
+    )
+
+
+def _same(first: Path, second: Path) -> bool:
+    try:
+        return first == second or filecmp.cmp(first, second, shallow=False)
+    except OSError:  # said elsewhere
+        return False
+
+
+def _title(name: str, about: dict) -> str:
+    if about and name not in RECIPES:
+        return f"drawn pedestrians in the layout of {TITLES[name]}"
+    return TITLES[name]
+
+
+def _table(found: Iterable[Row], small: bool) -> pd.DataFrame:
+    lines = [
+        {
+            "split": row.split,
+            "what": row.what,
+            "found": f"{row.found:,}",
+            "as drawn" if small else "published": _number(row.wanted),
+            "verdict": _verdict(row),
+        }
+        for row in found
+    ]
+    return pd.DataFrame(lines)
+
+
+def _verdict(row: Row) -> str:
+    if row.wanted is None:
+        return "nothing to compare"
+    return "differs" if row.differs else "ok"
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"

@@ -1,0 +1,276 @@
+"""From the name of a benchmark and a folder to its images, whole and complete."""
+
+import contextlib
+import json
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from reidlib.benchmarks.catalog import TITLES, TRAINED_ON
+from reidlib.benchmarks.counts import count, differences, expected, namesakes
+from reidlib.benchmarks.readers import (
+    cuhk03,
+    market,
+    msmt17,
+    occluded_duke,
+    occluded_partial,
+)
+from reidlib.benchmarks.readers.folders import (
+    REMEDIES,
+    AbsentError,
+    DataError,
+    complaint,
+    duplicates,
+    faults,
+    plain,
+    refuse,
+    shown,
+    subfolders,
+)
+from reidlib.checks import unknown
+from reidlib.data.samples import Benchmark
+from reidlib.pedestrians import RECIPES, ensure_benchmark
+
+BENCHMARKS = tuple(sorted(TITLES))
+logger = logging.getLogger(__name__)
+MARKER = "about.json"  # at the root of what is drawn
+DEEPEST, WIDEST = 5, 200  # levels, and folders of each, that are searched for a remedy
+
+
+class Reader(NamedTuple):
+    """How a layout is found at or below a folder, and how it is read."""
+
+    find: Callable[[Path, str], Path]
+    read: Callable[[Path, str], Benchmark]
+
+
+FOLDERS = Reader(market.find_market, market.read_folders)
+CUHK03 = Reader(cuhk03.find_cuhk03, cuhk03.read_cuhk03)
+MSMT17 = Reader(msmt17.find_msmt17, msmt17.read_msmt17)
+READERS = dict.fromkeys(BENCHMARKS, FOLDERS) | {
+    **{name: CUHK03 for name in BENCHMARKS if name.startswith("cuhk03")},
+    **{name: MSMT17 for name in BENCHMARKS if name.startswith("msmt17")},
+    **dict.fromkeys(
+        TRAINED_ON,
+        Reader(occluded_partial.find_bodies, occluded_partial.read_test_only),
+    ),
+    "occluded_duke": Reader(
+        occluded_duke.find_occluded_duke, occluded_duke.read_occluded_duke
+    ),
+    "p_dukemtmcreid": Reader(
+        occluded_partial.find_bodies, occluded_partial.read_p_duke
+    ),
+}
+
+
+class Found(NamedTuple):
+    """A benchmark as it lies on disk: its own folder, and every image with the junk."""
+
+    root: Path
+    benchmark: Benchmark
+
+
+def is_drawn(name: str, data_root: Path | str | None = None) -> bool:
+    """Whether a benchmark shows drawn pedestrians rather than real people.
+
+    By its name alone; with `data_root` also where the marker in its folder says so.
+    Raises DataError for a marker that cannot be read.
+    """
+    if name in RECIPES or data_root is None or name not in READERS:
+        return name in RECIPES
+    try:
+        root = _find(name, _root(name, data_root))
+    except DataError:
+        return False
+    return bool(marker(root))
+
+
+def marker(root: Path) -> dict:
+    """What the marker of a drawn folder says; nothing where photographs lie.
+
+    Raises DataError for a marker that cannot be read: drawings would pass for people.
+    """
+    try:
+        about = json.loads((root / MARKER).read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{shown(root / MARKER)} cannot be read ({error}), which says whether these"
+            " pictures are drawn: if they are, draw them again in a new folder; if they"
+            " are photographs, delete it"
+        ) from None
+    drawn = isinstance(about, dict) and about.get("drawn") is True
+    return about if drawn else {}
+
+
+def training_fault(name: str) -> str:
+    """Why nothing can be trained on a benchmark, and on what instead; "" if it can."""
+    if name not in TRAINED_ON:
+        return ""
+    others = " or ".join(TRAINED_ON[name])
+    return (
+        f"{name} is for testing only, it has no training images: train on {others}"
+        f" and test on it too, with -p also_on {name}"
+    )
+
+
+def load_benchmark(name: str, data_root: Path | str) -> Benchmark:
+    """Read the benchmark `name` below `data_root`; a drawn one is drawn when absent.
+
+    Junk is left out. `train` is empty where a set is for testing only. Raises DataError
+    for an unknown name, for damaged, missing or repeated images, of which all are
+    named, for counts other than the published ones, and for what its reader refuses.
+    """
+    found = find_benchmark(name, data_root)
+    paths = paths_of(found.benchmark)
+    refuse(*repeated(found.benchmark))
+    damaged = faults(paths, decode=False)
+    if said := [complaint(bad, fault, REMEDIES[fault]) for bad, fault in damaged]:
+        raise DataError("\n".join(said))
+    if name not in RECIPES:
+        _refuse_other_counts(found)
+    return without_junk(found.benchmark)
+
+
+def load_benchmarks(
+    names: Sequence[str], data_root: Path | str
+) -> dict[str, Benchmark]:
+    """Read the benchmark that is trained on, the first, and those tested on as well.
+
+    Of the others one that does not lie below `data_root` is left out, with a warning:
+    few people hold every set of a paper. Raises as load_benchmark does for the rest.
+    """
+    first, *others = names
+    there = [name for name in others if not _is_absent(name, data_root)]
+    for name in sorted(set(others) - set(there)):
+        logger.warning("%s is not in %s: not tested on", name, shown(Path(data_root)))
+    return {name: load_benchmark(name, data_root) for name in (first, *there)}
+
+
+def _is_absent(name: str, data_root: Path | str) -> bool:
+    if name not in BENCHMARKS or is_drawn(name) or (Path(data_root) / name).is_dir():
+        return False
+    try:
+        _find(name, Path(data_root))
+    except DataError:
+        return True
+    return False
+
+
+def _refuse_other_counts(found: Found) -> None:
+    name = found.benchmark.name
+    wanted = expected(name, marker(found.root))
+    wrong = differences(count(found.benchmark), wanted)
+    if wrong:
+        what = f"{shown(found.root)} is not {TITLES[name]}"
+        more = f"reid data check {name} says more"
+        also = namesakes(count(found.benchmark), wanted)
+        raise DataError("\n".join([f"{what}; {more}:", *also, *wrong]))
+
+
+def find_benchmark(name: str, data_root: Path | str) -> Found:
+    """Find and read a benchmark, but look into no image."""
+    if name not in BENCHMARKS:
+        raise DataError(unknown("benchmark", name, BENCHMARKS))
+    if is_drawn(name):
+        ensure_benchmark(name, Path(data_root) / name)
+    return read_found(name, _find_or_point(name, _root(name, data_root)))
+
+
+def read_below(name: str, folder: Path | str) -> Found:
+    """The same for the benchmark's own folder, or one that holds it."""
+    return read_found(name, _find_or_point(name, Path(folder)))
+
+
+def read_found(name: str, root: Path) -> Found:
+    """Read what lies in the benchmark's own folder."""
+    return Found(root, READERS[name].read(root, name))
+
+
+def _root(name: str, data_root: Path | str) -> Path:
+    own = Path(data_root) / name
+    return own if own.is_dir() else Path(data_root)
+
+
+def _find(name: str, root: Path) -> Path:
+    return READERS[name].find(root, name)
+
+
+def missing_data(name: str, data_root: Path | str) -> str:
+    """Say in a line that a benchmark is not in `data_root`; "" where it is, or drawn.
+
+    Drawn pedestrians are drawn where they are absent. Only folders are looked at.
+    """
+    if is_drawn(name):
+        return ""
+    try:
+        _find_or_point(name, _root(name, data_root))
+    except DataError as error:
+        said = error.said if isinstance(error, AbsentError) else str(error)
+        return f"{name}: {said}; --data names its folder, see `reid data tree {name}`"
+    return ""
+
+
+def _find_or_point(name: str, root: Path) -> Path:
+    """Find a benchmark, or say where below the folder it could be meant."""
+    try:
+        return _find(name, root)
+    except AbsentError as error:
+        if near := _deeper(name, root):
+            said = f"{error.said}, but {shown(near)} has this layout: name that"
+            raise AbsentError(said, error.tree) from None
+        raise
+
+
+def _deeper(name: str, root: Path) -> Path | None:
+    """The first folder of the layout that is not named as another data set."""
+    others = {other for other in BENCHMARKS if READERS[other] is not MSMT17} - {name}
+    named = {plain(other) for other in others}
+    named |= {own for other in others for own in market.FOLDERS.get(other, ((),))[0]}
+    level = [root]
+    for _ in range(DEEPEST):
+        level = [inner for folder in level for inner in subfolders(folder)][:WIDEST]
+        for folder in level:
+            with contextlib.suppress(DataError):
+                found = _find(name, folder)
+                if plain(found.name) not in named:
+                    return found
+    return None
+
+
+def read_market1501(root: Path | str) -> Benchmark:
+    """Read a folder in Market-1501's layout; junk (pid -1) is left out.
+
+    `root` may be the folder itself or hold it. Raises DataError when a split is
+    missing or empty, or when names do not parse; all of them are named.
+    """
+    return without_junk(read_below("market1501", root).benchmark)
+
+
+def without_junk(benchmark: Benchmark) -> Benchmark:
+    """The benchmark without images of pid -1.
+
+    Raises DataError where a split has no other.
+    """
+    kept = {}
+    for split in market.SPLITS:
+        samples = getattr(benchmark, split)
+        kept[split] = tuple(s for s in samples if s.pid != market.JUNK)
+        if samples and not kept[split]:
+            message = f"{split}: all {len(samples)} images are junk (pid {market.JUNK})"
+            raise DataError(message)
+    return benchmark._replace(**kept)
+
+
+def paths_of(benchmark: Benchmark) -> list[Path]:
+    """Every file of a benchmark once, sorted."""
+    return sorted({sample.path for split in benchmark[1:] for sample in split})
+
+
+def repeated(benchmark: Benchmark) -> tuple[list[Path], str, str]:
+    """Files that are in a split twice, what that is called, and the remedy."""
+    again = [p for split in benchmark[1:] for p in duplicates(s.path for s in split)]
+    fault = "are in a split twice, up to case and suffix"
+    return again, fault, "delete or unlist the copies"

@@ -1,0 +1,170 @@
+"""CUHK03 in the new protocol: Market-style folders, or the raw images and a .mat file.
+
+cuhk-03.mat itself is HDF5 (MATLAB v7.3): `cuhk03_release` writes its images into a
+folder, under the names that the new protocol's configuration gives them.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+from PIL import Image
+from scipy.io import loadmat
+from tqdm import tqdm
+
+from reidlib.benchmarks.readers import market
+from reidlib.benchmarks.readers.folders import (
+    DataError,
+    absent,
+    candidates,
+    not_there,
+    refuse,
+    shown,
+)
+from reidlib.benchmarks.readers.layouts import TREES
+from reidlib.data.samples import Benchmark, Sample
+
+RAW = "cuhk-03.mat"
+RAW_FOLDERS = ("cuhk03", "cuhk03np", "cuhk03release")
+KEYS = ("camId", "filelist", "labels", "train_idx", "query_idx", "gallery_idx")
+
+
+class Listed(NamedTuple):
+    """One line of the configuration: file name, identity from 1, camera from 0."""
+
+    name: str
+    pid: int
+    camid: int
+
+
+def kind_of(name: str) -> str:
+    """labeled or detected."""
+    return name.rpartition("_")[2]
+
+
+def config_name(name: str) -> str:
+    """The file of the new protocol."""
+    return f"cuhk03_new_protocol_config_{kind_of(name)}.mat"
+
+
+def find_cuhk03(root: Path, name: str) -> Path:
+    """The folder with the three splits, else the one with the configuration."""
+    found = market.find_folders(root, name)
+    if found is not None:
+        return found
+    own, _ = market.FOLDERS[name]
+    for folder in candidates(root, (*own, *RAW_FOLDERS)):
+        if (folder / config_name(name)).is_file():
+            return folder
+    raise absent(root, (*market.SPLITS.values(), config_name(name)), TREES[name])
+
+
+def read_cuhk03(root: Path, name: str) -> Benchmark:
+    """Read what `find_cuhk03` found. Raises DataError as `read_folders` does."""
+    config = root / config_name(name)
+    if not config.is_file():
+        return market.read_folders(root, name)
+    folder = root / f"images_{kind_of(name)}"
+    if not folder.is_dir():
+        raise DataError(
+            f"no folder {shown(folder)} with the images of {RAW}:"
+            f" `reid data extract {name} {shown(root)}` writes them"
+        )
+    splits = {
+        split: tuple(Sample(folder / file, pid, camid) for file, pid, camid in listed)
+        for split, listed in read_config(config).items()
+    }
+    missing = not_there(s.path for split in splits.values() for s in split)
+    refuse(missing, f"of {config.name} are not there", f"complete {shown(folder)}")
+    return Benchmark(name, **splits)
+
+
+def read_config(path: Path) -> dict[str, list[Listed]]:
+    """The files of each split as the new protocol's configuration names them, sorted.
+
+    Cameras are the views, third in a file name; the pair, first, is none. Raises
+    DataError for a file that is no such configuration.
+    """
+    content = _load(path)
+    missing = [key for key in KEYS if key not in content]
+    if missing:
+        raise DataError(f"{shown(path)} has no {missing}; is it another file?")
+    names = [str(cell[0]) for cell in content["filelist"].ravel()]
+    pids, cameras = (content[key].ravel().astype(int) for key in ("labels", "camId"))
+    for file, camera in zip(names, cameras, strict=True):
+        if file.split("_")[2] != str(camera):
+            raise DataError(f"{shown(path)}: camId {camera} is not the view of {file}")
+    listed = [
+        Listed(name, int(pid), int(camera) - 1)
+        for name, pid, camera in zip(names, pids, cameras, strict=True)
+    ]
+    indices = {s: content[f"{s}_idx"].ravel().astype(int) for s in market.SPLITS}
+    return {s: sorted(listed[i - 1] for i in found) for s, found in indices.items()}
+
+
+def _load(path: Path) -> dict:
+    try:
+        return loadmat(path)
+    except NotImplementedError:  # scipy's word for HDF5
+        message = f"{shown(path)} is HDF5, not the configuration; is it {RAW}?"
+        raise DataError(message) from None
+    except Exception as error:  # scipy has many kinds for what is no such file
+        message = f"{shown(path)} cannot be read ({error}); copy it again"
+        raise DataError(message) from None
+
+
+PER_VIEW = 5  # images of a person by one camera
+
+
+def extract(root: Path, name: str) -> tuple[Path, int]:
+    """Write the images of cuhk-03.mat as files; return their folder and number.
+
+    root   the folder with the file and the new protocol's configuration, or one above
+    name   cuhk03np_labeled or cuhk03np_detected: boxes drawn by hand, or detected
+    They are called <pair>_<person>_<view>_<image>.png, as the configuration lists them,
+    and lie beside it, or beside the file where there is none, in images_<kind>; those
+    that are there stay. Raises DataError where there is no such file, or another one.
+    """
+    kind, places = kind_of(name), candidates(root, RAW_FOLDERS)
+    found = [place for place in places if (place / RAW).is_file()]
+    if not found:
+        raise DataError(f"no {RAW} in {shown(root)}; name the folder that holds it")
+    listed = [place for place in places if (place / config_name(name)).is_file()]
+    folder, count = [*listed, *found][0] / f"images_{kind}", 0
+    with _opened(found[0] / RAW) as file:
+        if kind not in file:
+            raise DataError(f"{shown(found[0] / RAW)} has no {kind!r}; another file?")
+        folder.mkdir(exist_ok=True)
+        cells = tqdm(_cells(file, kind), f"images_{kind}", unit="image", leave=False)
+        for image, cell in cells:
+            if not (folder / image).is_file():
+                _write(folder / image, cell)
+            count += 1
+    return folder, count
+
+
+def _opened(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        message = f"{shown(path)} cannot be read ({error}); copy it again"
+        raise DataError(message) from None
+
+
+def _cells(file: h5py.File, kind: str) -> Iterator[tuple[str, Any]]:
+    """File name and cell of every image; HDF5 has MATLAB's axes in reverse."""
+    for pair, table in enumerate(file[kind][()].ravel(), 1):
+        for person, cells in enumerate(file[table][()].T, 1):
+            for image, cell in enumerate(cells, 1):
+                if file[cell].ndim == 3:  # an empty cell holds its two sizes
+                    view = 1 if image <= PER_VIEW else 2
+                    yield f"{pair}_{person:03d}_{view}_{image:02d}.png", file[cell]
+
+
+def _write(path: Path, cell: h5py.Dataset) -> None:
+    pixels = np.ascontiguousarray(cell[()].T)  # (3, W, H) -> (H, W, 3)
+    partial = path.with_name(f".{path.name}.tmp")
+    Image.fromarray(pixels).save(partial, format="PNG")
+    partial.replace(path)

@@ -1,0 +1,16 @@
+"""Samples to batches. Names are imported when first used: paths need no torch."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "captions": ["CaptionIds", "Captions", "captions_of", "read_captions"],
+        "image_cache": ["ImageCache"],
+        "loaders": ["Batch", "ImageDataset", "test_loader", "train_loader"],
+        "masks": ["cell_labels", "cell_shares", "read_labels", "read_mask"],
+        "sampler": ["IdentitySampler"],
+        "samples": ["Benchmark", "Sample", "labels_of", "mask_path"],
+        "transforms": ["read_picture", "test_transform", "train_transform"],
+    },
+)

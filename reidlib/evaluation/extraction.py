@@ -1,0 +1,149 @@
+"""From images to embeddings: a trained model over a loader, in evaluation mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+if TYPE_CHECKING:
+    from reidlib.data.loaders import Batch
+
+
+class Embedded(NamedTuple):
+    """A loader's images as embeddings, in the loader's order; tensors on the device."""
+
+    embeddings: Any  # (N, D) tensor, or a NamedTuple of tensors with N first
+    pids: Tensor  # (N,)
+    camids: Tensor  # (N,)
+    paths: tuple[Path, ...]
+
+
+def images_of(batch: Batch) -> tuple[Tensor]:
+    """Return what a model sees by default: the images (B, 3, H, W)."""
+    return (batch.images,)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[nn.Module]:
+    """Evaluation mode without gradients; each module's own mode is restored after."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield model
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def extract(
+    embed: Callable[..., Any],
+    loader: DataLoader,
+    *,
+    device: torch.device | str,
+    inputs: Callable[[Batch], tuple] = images_of,
+    flip_average: bool = False,
+) -> Embedded:
+    """Embed all images of a loader, leaving the model's state and mode as they were.
+
+    embed         a model's method (model.embed) or a model: *inputs(batch) -> (B, D)
+                  or a NamedTuple of tensors with B first
+    flip_average  mean of the raw embeddings of each image and its mirror image
+    Embeddings are float32. Raises ValueError if the loader is empty or embed belongs
+    to no module, FloatingPointError naming the first image with a non-finite embedding.
+    """
+    embeddings, pids, camids, paths = [], [], [], []
+    with evaluating(_module_of(embed)):
+        for batch in loader:
+            batch = batch.to(device)
+            embedding = in_float32(embed(*inputs(batch)))
+            if flip_average:
+                mirrored = batch._replace(images=batch.images.flip(-1))
+                other = in_float32(embed(*inputs(mirrored)))
+                embedding = _fieldwise(lambda a, b: (a + b) / 2, embedding, other)
+            _check_finite(embedding, batch.paths)
+            embeddings.append(_fieldwise(_of_its_own, embedding))
+            pids.append(batch.labels)
+            camids.append(batch.camids)
+            paths.extend(batch.paths)
+    if not paths:
+        raise ValueError("the loader has no image to embed: look at the split it reads")
+    joined = _fieldwise(lambda *parts: torch.cat(parts), *embeddings)
+    return Embedded(joined, torch.cat(pids), torch.cat(camids), tuple(paths))
+
+
+def observe(
+    model: nn.Module,
+    loader: DataLoader,
+    read: Callable[[Any], dict[str, Tensor]],
+    *,
+    device: torch.device | str,
+    inputs: Callable[[Batch], tuple] = images_of,
+) -> dict[str, Tensor]:
+    """Join what `read` takes of a model's outputs: float32, on the CPU, by name.
+
+    read   what model(*inputs(batch)) returns -> tensors with B first, by name
+    """
+    parts = []
+    with evaluating(model):
+        for batch in loader:
+            found = read(model(*inputs(batch.to(device))))
+            found = {name: t.float().cpu() for name, t in found.items()}
+            parts.append({name: _of_its_own(t) for name, t in found.items()})
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def _module_of(embed: Callable) -> nn.Module:
+    while isinstance(embed, partial):
+        embed = embed.func
+    module = embed if isinstance(embed, nn.Module) else getattr(embed, "__self__", None)
+    if not isinstance(module, nn.Module):
+        raise ValueError(
+            f"embed is {embed!r}, but must be a model or a method of one, as "
+            "model.embed is: the model is switched to evaluation mode"
+        )
+    return module
+
+
+def _fieldwise(function: Callable[..., Tensor], first: Any, *others: Any) -> Any:
+    if isinstance(first, Tensor):
+        return function(first, *others)
+    return type(first)(*map(function, first, *others))
+
+
+def _of_its_own(part: Tensor) -> Tensor:
+    """A class token that is a view of all tokens would keep them all in memory."""
+    return part if part.untyped_storage().nbytes() <= part.nbytes else part.clone()
+
+
+def _check_finite(embedding: Any, paths: tuple[Path, ...]) -> None:
+    for values in (embedding,) if isinstance(embedding, Tensor) else embedding:
+        bad = ~values.flatten(1).isfinite().all(dim=1)  # (B,)
+        if bad.any():
+            raise FloatingPointError(
+                f"the embedding of {paths[int(bad.int().argmax())]} is not finite: the "
+                "weights may have diverged, look at the history's gradient_norm"
+            )
+
+
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def in_float32(output: Any) -> Any:
+    """Bring 16-bit floating tensors of a (nested) output to float32."""
+    if isinstance(output, Tensor):
+        return output.float() if output.dtype in PRECISIONS.values() else output
+    if isinstance(output, tuple | list):
+        values = [in_float32(value) for value in output]
+        is_named = hasattr(output, "_fields")
+        return type(output)(*values) if is_named else type(output)(values)
+    if isinstance(output, dict):
+        return {name: in_float32(value) for name, value in output.items()}
+    return output

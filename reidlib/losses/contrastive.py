@@ -1,0 +1,30 @@
+"""Contrastive losses between images and texts."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def contrastive_loss(
+    queries: Tensor, keys: Tensor, labels: Tensor, temperature: float
+) -> Tensor:
+    """Each query finds the keys of its own label among all. FLaN-Net, Eq. 12-13.
+
+        L = - mean over i of  mean over p with y_p = y_i of
+              log [ exp(<q_i, k_p> / tau) / sum over n of exp(<q_i, k_n> / tau) ]
+
+    <,>  cosine      tau  temperature. The equations have a sum over p (FLN-10).
+    queries, keys (B, D) of the same images; labels (B,); returns a scalar.
+    """
+    with torch.autocast(queries.device.type, enabled=False):
+        queries, keys = (F.normalize(x.float(), dim=1) for x in (queries, keys))
+        logarithms = (queries @ keys.T / temperature).log_softmax(1)  # (B, B)
+    positive = (labels[:, None] == labels).float()
+    return -((logarithms * positive).sum(1) / positive.sum(1)).mean()
+
+
+def contrast(ours: Tensor, theirs: Tensor, scale: Tensor) -> Tensor:
+    """Symmetric InfoNCE of paired unit vectors (B, J). Radford et al. 2021, Fig. 3."""
+    logits = scale * ours @ theirs.T  # (B, B)
+    pairs = torch.arange(len(ours), device=ours.device)
+    return (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2

@@ -1,0 +1,127 @@
+"""Part masks of photographs, from a human parser, where nobody drew them.
+
+A parser takes a picture and names what it sees, as the image-segmentation pipelines of
+transformers do: a list of {"label": name, "mask": picture that is white there}. Its
+names, those of the ATR and LIP label sets, become the four parts of RGANet.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from reidlib.data.masks import read_mask
+from reidlib.data.samples import Sample, mask_path
+from reidlib.pedestrians import Part
+from reidlib.prepare.pipelines import load_pipeline
+
+Parser = Callable[[Image.Image], Sequence[Mapping[str, Any]]]
+NAMES = {
+    Part.BACKGROUND: ("background",),
+    Part.HEAD: ("hat", "hair", "face", "sunglasses", "head"),
+    Part.UPPER_BODY: (
+        *("upper-clothes", "coat", "dress", "jumpsuits", "torso-skin", "scarf"),
+        *("glove", "left-arm", "right-arm", "bag"),
+    ),
+    Part.LOWER_BODY: ("pants", "skirt", "belt", "left-leg", "right-leg"),
+    Part.FOOT: ("socks", "left-shoe", "right-shoe"),
+}
+PART_OF = {name: part for part, names in NAMES.items() for name in names}
+
+
+def load_parser(model: str, device: str) -> Parser:
+    """Load a human parser: a model of transformers by name or folder, or `stand-in`.
+
+    stand-in   says what the true masks of drawn pedestrians say; see `stand_in`
+    Raises ModuleNotFoundError where transformers is not installed.
+    """
+    if model == "stand-in":
+        return stand_in
+    prompts = "take the hand-written prompts of rganet.ipynb, which need no masks"
+    return load_pipeline("image-segmentation", model, device, otherwise=prompts)
+
+
+def stand_in(picture: Image.Image) -> list[dict[str, Any]]:
+    """Answer like a parser for a drawn picture that lies beside its true mask."""
+    mask = read_mask(Path(picture.filename)).numpy()
+    first = {part: names[0] for part, names in NAMES.items()}
+    return [
+        {"label": name, "mask": Image.fromarray(np.uint8(255 * (mask == part)))}
+        for part, name in first.items()
+        if (mask == part).any()
+    ]
+
+
+def part_mask(segments: Iterable[Mapping[str, Any]], size: tuple[int, int]) -> Image:
+    """Merge a parser's answer into one mask with the labels of Part.
+
+    size   (width, height) of the picture; what no segment claims is background
+    Raises ValueError for a name that is none of the known ones.
+    """
+    merged = np.full(size[::-1], int(Part.BACKGROUND), dtype=np.uint8)
+    for segment in segments:
+        name = segment["label"].lower().replace(" ", "-")
+        if name not in PART_OF:
+            known = ", ".join(sorted(PART_OF))
+            raise ValueError(f"the parser names {name!r}: not one of {known}")
+        claimed = segment["mask"].convert("L").resize(size, Image.Resampling.NEAREST)
+        merged[np.asarray(claimed) > 127] = int(PART_OF[name])
+    return Image.fromarray(merged)
+
+
+def parse(path: Path, parser: Parser) -> Tensor:
+    """Parse a picture now, whatever mask there is: labels of Part (H, W)."""
+    return torch.from_numpy(np.array(_parsed(path, parser))).long()
+
+
+def stacked(labels: Sequence[Tensor]) -> Tensor:
+    """Stack maps of labels (H, W), which in photographs are of many sizes: (n, H, W).
+
+    All get the size of the first; a cell takes the label of the nearest one.
+    """
+    size = labels[0].shape
+    maps = [F.interpolate(one[None, None].float(), size) for one in labels]
+    return torch.cat(maps)[:, 0].long()
+
+
+def _parsed(path: Path, parser: Parser) -> Image.Image:
+    with Image.open(path) as picture:
+        return part_mask(parser(picture), picture.size)
+
+
+def place_of(image_path: Path, root: Path | str = "") -> Path:
+    """Where the mask of an image is written: beside the images, or below `root`.
+
+    >>> place_of(Path("plaza/query/0001_c1s1_000000_00.jpg"), "parsed").as_posix()
+    'parsed/masks/query/0001_c1s1_000000_00.png'
+    """
+    beside = mask_path(image_path)
+    return Path(root) / Path(*beside.parts[-3:]) if root else beside
+
+
+def write_masks(
+    samples: Sequence[Sample], parser: Parser, root: Path | str = ""
+) -> int:
+    """Write the mask of every image that has none yet, to `place_of(path, root)`.
+
+    Returns how many were written. A run that was interrupted goes on; no mask is ever
+    half written.
+    """
+    written = 0
+    for sample in tqdm(samples, desc="parsing", unit="image", leave=False):
+        path = place_of(sample.path, root)
+        if path.is_file():
+            continue
+        mask = _parsed(sample.path, parser)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.tmp")
+        mask.save(partial, format="PNG")
+        partial.replace(path)
+        written += 1
+    return written

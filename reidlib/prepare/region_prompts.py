@@ -1,0 +1,133 @@
+"""RGANet's stage 0, the region prompts, and what the main stage takes from it."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from reidlib.data.image_cache import ImageCache
+from reidlib.data.loaders import Batch, test_loader
+from reidlib.data.masks import cell_labels, read_mask
+from reidlib.data.samples import Sample
+from reidlib.data.transforms import Transform
+from reidlib.evaluation.extraction import extract
+from reidlib.files import write_text
+from reidlib.pedestrians import Part
+from reidlib.pedestrians.canvas import REGION_PARTS as PART_OF
+
+UNKNOWN = -1
+NO_MASKS = (
+    "prompts are learned from part masks: make them with notebooks/prepare/masks.ipynb,"
+    " or give a prompt in words, which needs none: 'a [CLASS] part of a person.'"
+)
+
+
+class RegionBatch(NamedTuple):
+    """A batch whose cells have labels: what the objective of stage 0 reads."""
+
+    labels: Tensor  # (B,)
+    regions: Tensor  # (B, h, w) 0 background, 1..N regions, -1 not known
+
+
+def region_labels(
+    samples: Sequence[Sample], names: Sequence[str], grid: tuple[int, int]
+) -> dict[Path, Tensor]:
+    """Label the cells of each image by its part mask: (h, w) by path.
+
+    0 is background, j the j-th name; what is neither (an occluder, a part that is not
+    named) is -1. A name that no mask knows, as `bags`, labels no cell. Raises
+    FileNotFoundError for an image without a mask, with what to do.
+    """
+    table = torch.full((len(Part),), UNKNOWN)
+    table[Part.BACKGROUND] = 0
+    for label, name in enumerate(names, 1):
+        if name in PART_OF:
+            table[PART_OF[name]] = label
+    labels = {}
+    for sample in samples:
+        try:
+            mask = read_mask(sample.path)[None]  # (1, H, W)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{error}; {NO_MASKS}") from error
+        labels[sample.path] = table[cell_labels(mask, grid, len(Part))[0]]
+    return labels
+
+
+class Taught:
+    """An objective that also sees the labels of the batch's cells."""
+
+    def __init__(self, objective: Callable, labels: Mapping[Path, Tensor]) -> None:
+        self.objective, self.labels = objective, labels
+
+    def __call__(self, output: Any, batch: Batch) -> dict[str, Tensor]:
+        """Return the terms of a batch whose images are as they lie on disk."""
+        regions = torch.stack([self.labels[path] for path in batch.paths])
+        seen = RegionBatch(batch.labels, regions.to(batch.labels.device))
+        return self.objective(output, seen)
+
+
+def save_prompts(
+    path: Path,
+    prototypes: Tensor,
+    context: Tensor,
+    names: Sequence[str],
+    history: pd.DataFrame,
+) -> None:
+    """Write what stage 0 learned: prototypes (N, D), context vectors, the names.
+
+    Its history goes beside them, as <path without suffix>.csv.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {"prototypes": prototypes, "context": context}
+    tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    partial = path.with_name(f".{path.name}")
+    save_file(tensors, partial, metadata={"names": json.dumps(list(names))})
+    partial.chmod(0o644)  # safetensors makes files that only their owner reads
+    partial.replace(path)
+    write_text(path.with_suffix(".csv"), history.to_csv(index=False))
+
+
+def load_prompts(path: Path, names: Sequence[str], width: int) -> Tensor:
+    """Read the prototypes (N, D) of stage 0.
+
+    Raises FileNotFoundError, and ValueError for those of other regions or of another
+    joint width D.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no prompts at {path}: check prompt_path, or leave it empty to learn them"
+        )
+    with safe_open(path, "pt") as file:
+        found = tuple(json.loads((file.metadata() or {}).get("names", "[]")))
+        prototypes = file.get_tensor("prototypes")
+    if found != tuple(names) or prototypes.shape != (len(names), width):
+        raise ValueError(
+            f"{path} holds prototypes {tuple(prototypes.shape)} of {', '.join(found)};"
+            f" {(len(names), width)} of {', '.join(names)} are wanted"
+        )
+    return prototypes
+
+
+def start_memory(
+    model: nn.Module,
+    samples: Sequence[Sample],
+    transform: Transform,
+    *,
+    device: torch.device | str,
+    batch_size: int = 64,
+    workers: int = 0,
+    cache: ImageCache | None = None,
+) -> None:
+    """Fill RGANet's memory, if it has one, with the stripes of all images; III-D."""
+    if model.memory is not None:
+        loader = test_loader(
+            samples, transform, batch_size=batch_size, workers=workers, cache=cache
+        )
+        stripes = extract(model.to(device).stripes, loader, device=device)
+        model.memory.start(stripes.embeddings)

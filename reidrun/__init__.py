@@ -1,0 +1,1 @@
+"""Runs what `reidlib` holds, and reports on it: runs, reports, the command `reid`."""

@@ -1,0 +1,175 @@
+"""One notebook, executed in a run folder through papermill.
+
+A run is judged by two things together: no cell failed, and metrics.json is there.
+`python -m reidrun.runs.execute` is a run in a process of its own; `sweep` starts it.
+"""
+
+import json
+import logging
+import os
+import re
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from reidlib.files import write_text
+from reidrun.runs.folder import PLACES, RunError, is_complete, write_parameters
+
+NOTEBOOK, PAGE, ERROR_LOG = "run.ipynb", "run.html", "error.log"
+AUTOSAVE_SECONDS = 30
+START_SECONDS = 300  # a busy machine takes its time to start a kernel
+ERROR_LINES = 40
+LINK = re.compile(r"(?<=\]\()(?![a-z]+:|/)[^)#]+\.(?:ipynb|md)")  # to a file of ours
+OUT_OF_MEMORY = "; most often the memory has run out"
+
+
+def execute(
+    notebook: Path, folder: Path, parameters: Mapping[str, Any], *, log: bool = False
+) -> None:
+    """Execute a notebook with parameters; leave folder/run.ipynb and what it writes.
+
+    The kernel's folder is the notebook's. `log` shows the output of the cells as it
+    comes. Raises RunError with the end of the error; error.log then holds all of it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ERROR_LOG).unlink(missing_ok=True)
+    write_parameters(folder, parameters)
+    try:
+        _papermill(notebook, folder / NOTEBOOK, parameters, log)
+        if not is_complete(folder):
+            raise RunError(f"{notebook.name} ended without metrics.json: call save_run")
+    except Exception as error:
+        (folder / "metrics.json").unlink(missing_ok=True)
+        write_text(folder / ERROR_LOG, f"{str(error).rstrip()}{_remedy(error)}\n")
+        raise RunError(_last_lines(error)) from error
+    finally:
+        _tidy(folder / NOTEBOOK, notebook.parent)
+
+
+def execute_page(notebook: Path, output: Path, parameters: Mapping[str, Any]) -> None:
+    """Execute a notebook that is no run: it leaves `output`, and no record.
+
+    Raises RunError with the end of the error; `output` then shows all of it.
+    """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _papermill(notebook, output, parameters, False)
+    except Exception as error:
+        raise RunError(_last_lines(error)) from error
+    finally:
+        _tidy(output, notebook.parent)
+
+
+def _papermill(
+    notebook: Path, output: Path, parameters: Mapping[str, Any], log: bool
+) -> None:
+    import papermill
+
+    quiet, shown = ("TQDM_DISABLE", "1"), ("TQDM_MININTERVAL", "10")
+    os.environ.setdefault(*(shown if log else quiet))  # a bar is an output per refresh
+    if log:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+    with tempfile.TemporaryDirectory(
+        prefix="reid-", ignore_cleanup_errors=True
+    ) as sockets:
+        papermill.execute_notebook(
+            notebook,
+            output,
+            parameters=dict(parameters),
+            kernel_name="python3",
+            cwd=notebook.parent,
+            progress_bar=False,
+            log_output=log,
+            autosave_cell_every=AUTOSAVE_SECONDS,
+            start_timeout=START_SECONDS,
+            config=_kernel_config(sockets),
+            coalesce_streams=True,
+        )
+
+
+def _kernel_config(sockets: str) -> Any:
+    """No ports, and a folder of sockets for each run: parallel runs never clash."""
+    from traitlets.config import Config
+
+    config = Config()
+    config.KernelManager.transport = "ipc"
+    config.KernelManager.ip = f"{sockets}/kernel"
+    return config
+
+
+def _last_lines(error: Exception) -> str:
+    name = getattr(error, "ename", type(error).__name__)
+    text = f"{name}: {getattr(error, 'evalue', error)}{_remedy(error)}"
+    return "\n".join(text.splitlines()[-ERROR_LINES:])
+
+
+def _remedy(error: Exception) -> str:
+    return OUT_OF_MEMORY if type(error).__name__ == "DeadKernelError" else ""
+
+
+def _tidy(path: Path, home: Path) -> None:
+    """Take times and places of this machine out of an executed notebook from `home`."""
+    if not path.is_file():
+        return
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = _relinked(cell.source, home, path.parent)
+        for name in ("papermill", "execution"):
+            cell.metadata.pop(name, None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            lines, places = cell.source.splitlines(), tuple(f"{x} =" for x in PLACES)
+            cell.source = "\n".join(x for x in lines if not x.startswith(places))
+    write_text(path, nbformat.writes(notebook) + "\n")
+
+
+def _relinked(text: str, home: Path, here: Path) -> str:
+    """Markdown whose links to files, written in `home`, are read in `here`."""
+    return LINK.sub(
+        lambda link: Path(os.path.relpath(home / link[0], here)).as_posix(), text
+    )
+
+
+def write_page(folder: Path) -> Path:
+    """Write run.html, the executed notebook as one page; return its path."""
+    write_text(folder / PAGE, as_page(folder / NOTEBOOK))
+    return folder / PAGE
+
+
+def as_page(notebook: Path) -> str:
+    """A notebook as HTML, as it was executed."""
+    from nbconvert import HTMLExporter
+
+    return HTMLExporter().from_filename(str(notebook))[0]
+
+
+def main() -> None:
+    """Execute the run that a line on stdin orders, for as long as stdin is open.
+
+    The line is JSON: [notebook, run folder, parameters]. So a run ends with who started
+    it, whatever that one died of.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # deaf in a shell's `&`
+    notebook, folder, parameters = json.loads(sys.stdin.readline())
+    threading.Thread(target=_interrupt_when_stdin_ends, daemon=True).start()
+    try:
+        execute(Path(notebook), Path(folder), parameters)
+    except RunError as error:
+        sys.exit(str(error))
+
+
+def _interrupt_when_stdin_ends() -> None:
+    while os.read(0, 1):  # not sys.stdin, whose lock the interpreter's end waits for
+        pass
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""Runs: a folder each, and the record that says it is finished.
+
+outputs/<benchmark>/<paper>/<variant>-s<seed>/ holds params.yaml, history.csv,
+queries.csv.gz, run.ipynb and metrics.json, which is written last and by rename: it
+alone marks completion. An executed notebook proves nothing, for a killed kernel leaves
+it marked as completed.
+"""
+
+import gzip
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import yaml
+
+from reidlib.files import write_bytes, write_text
+from reidrun.runs.environment import environment, peak_memory
+from reidrun.runs.params import FULL
+
+if TYPE_CHECKING:
+    from reidlib.evaluation.metrics import Scores
+
+RANKS = (1, 3, 5, 10, 20)
+SCORES = ["mAP", *(f"rank{k}" for k in RANKS), "num_valid", "num_skipped"]
+PLACES = ("data_root", "image_cache", "outputs", "run_dir")  # of a machine: no record
+LATER = {"compile": False}  # what came after runs that are kept, as they had it
+LONGEST_NAME = 120
+QUERIES = "queries.csv.gz"
+PICTURES = {True: "drawn pedestrians", False: "photographs"}
+
+
+class RunError(RuntimeError):
+    """A run folder that cannot be used as it is."""
+
+
+def variant_name(variant: str, overrides: Mapping[str, Any]) -> str:
+    """Name a variant with what the command line changed.
+
+    >>> variant_name("full", {"epochs": 1, "milestones": [2, 4]})
+    'full+epochs=1+milestones=2,4'
+    """
+    name = variant
+    for key in sorted(overrides.keys() - set(PLACES)):
+        value = overrides[key]
+        parts = value if isinstance(value, list) else [value]
+        text = ",".join(_word(part) for part in parts)
+        name += f"+{key}=" + re.sub(r"[^\w.,+-]", "_", text)
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{variant}+{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+def _word(value: Any) -> str:
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text.rpartition("/")[2]  # of a file its name, not where it lies
+
+
+def run_folder(
+    outputs: Path, *, benchmark: str, paper: str, variant: str, seed: int
+) -> Path:
+    """Return where a run lives under `outputs`."""
+    return outputs / benchmark / paper / f"{variant}-s{seed}"
+
+
+def recorded(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run keeps of its parameters: all but this machine's places."""
+    return {name: value for name, value in parameters.items() if name not in PLACES}
+
+
+def write_parameters(folder: Path, parameters: Mapping[str, Any]) -> None:
+    """Write params.yaml of a run."""
+    text = yaml.safe_dump(recorded(parameters), sort_keys=False, allow_unicode=True)
+    write_text(folder / "params.yaml", text)
+
+
+def differing(folder: Path, parameters: Mapping[str, Any]) -> dict[str, tuple]:
+    """Compare a run folder with parameters: name -> (there, wanted) where they differ.
+
+    A folder without params.yaml, or with an empty one, differs in nothing; for
+    parameters that came after its run, what that run had counts (LATER).
+    """
+    path = folder / "params.yaml"
+    there = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else None
+    if not there:
+        return {}
+    wanted = recorded(parameters)
+    there = {name: LATER[name] for name in LATER if name in wanted} | there
+    return {
+        name: (there.get(name), wanted.get(name))
+        for name in sorted(there.keys() | wanted.keys())
+        if there.get(name) != wanted.get(name)
+    }
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether the run of a folder is finished."""
+    return (folder / "metrics.json").is_file()
+
+
+def save_run(
+    run_dir: str,
+    *,
+    paper: str,
+    parameters: Mapping[str, Any],
+    scores: Mapping[str, "Scores"],
+    history: pd.DataFrame,
+    seconds: float,
+    measures: Mapping[str, float] | None = None,
+    started: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the record of a run, and write it to `run_dir` unless that is "".
+
+    scores     per evaluated benchmark, or what a row is called ("plaza re-ranked")
+    measures   other numbers by name, e.g. the mask's overlap with the person
+    seconds    wall time of training
+    started    the environment when the run began, now by default: a commit made while
+               it ran is not what ran
+    Raises ValueError for a number that is not finite.
+    """
+    from reidlib.benchmarks import is_drawn
+
+    benchmark, root = parameters["benchmark"], parameters.get("data_root")
+    shown = {name: name.partition(" ")[0] for name in scores}
+    summaries = {
+        name: {**_summary(score), "drawn": is_drawn(shown[name], root)}
+        for name, score in scores.items()
+    }
+    named = re.fullmatch(r"(.+)-s\d+", Path(run_dir).name)
+    record = {
+        "paper": paper,
+        "benchmark": benchmark,
+        "drawn": is_drawn(benchmark, root),
+        "variant": named[1] if named else Path(run_dir).name or FULL,
+        "seed": parameters["seed"],
+        "scores": summaries,
+        "measures": {name: float(value) for name, value in (measures or {}).items()},
+        "parameters": recorded(parameters),
+        "seconds": round(seconds, 1),
+        "peak_memory_mib": peak_memory(),
+        **(environment() if started is None else started),
+    }
+    _refuse_nonfinite(record)
+    if run_dir:
+        folder = Path(run_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_parameters(folder, parameters)
+        write_text(folder / "history.csv", history.to_csv(index=False))
+        write_queries(folder, scores)
+        text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False)
+        write_text(folder / "metrics.json", text + "\n")
+    return record
+
+
+def flat(qualities: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Measures by benchmark and name as one record, `plaza: mask IoU` and so on."""
+    return {
+        f"{benchmark}: {name}": float(value)
+        for benchmark, values in qualities.items()
+        for name, value in values.items()
+    }
+
+
+def write_queries(folder: Path, scores: Mapping[str, "Scores"]) -> None:
+    """Write queries.csv.gz: what every query scored, for statistics over queries."""
+    parts = {
+        name: pd.DataFrame(
+            {
+                "pid": score.query_pids.numpy(),
+                "average_precision": score.average_precisions.numpy().round(5),
+                "first_rank": score.first_ranks.numpy(),
+            }
+        )
+        for name, score in scores.items()
+    }
+    table = pd.concat(parts, names=["tested_on", "query"])
+    write_bytes(folder / QUERIES, gzip.compress(table.to_csv().encode(), mtime=0))
+
+
+def read_queries(folder: Path) -> pd.DataFrame:
+    """What every query of a run scored, indexed by (tested_on, query).
+
+    Columns pid, average_precision (a share, nan where the query has no match) and
+    first_rank (from 1; 0 there).
+    """
+    return pd.read_csv(folder / QUERIES, index_col=["tested_on", "query"])
+
+
+def _summary(scores: "Scores") -> dict[str, float | int]:
+    cmc = scores.cmc.tolist()
+    ranks = {f"rank{k}": cmc[min(k, len(cmc)) - 1] for k in RANKS}
+    counts = {"num_valid": scores.num_valid, "num_skipped": scores.num_skipped}
+    return {"mAP": float(scores.mean_ap), **ranks, **counts}
+
+
+def _refuse_nonfinite(record: Mapping[str, Any], place: str = "") -> None:
+    for name, value in record.items():
+        if isinstance(value, Mapping):
+            _refuse_nonfinite(value, f"{place}{name}.")
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{place}{name} is {value}; a finite number is wanted")
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Read metrics.json of a finished run."""
+    path = folder / "metrics.json"
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError as error:  # no JSON, or no text
+        remedy = "run it again with --fresh"
+        raise RunError(f"{path}: no valid JSON ({error}); {remedy}") from None

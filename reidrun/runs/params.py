@@ -1,0 +1,204 @@
+"""Parameters of a run: flat YAML layers, merged and checked against the schema.
+
+The last wins: base, papers/<paper>, papers/<paper>@<benchmark>, scales/<scale>,
+scales/<scale>@<paper>, the variant's overrides, the command line. In a notebook,
+`check_parameters(In, globals())` checks what papermill injected.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from reidlib.checks import unknown
+from reidrun.runs.schema import ParameterError, Schema, validate
+
+GIVEN = ("benchmark", "data_root", "run_dir", "seed")  # by the command, by no layer
+FULL = "full"  # the variant without overrides
+
+
+class Variant(BaseModel, extra="forbid"):
+    """One row of an ablation: what differs, and how the paper prints the row.
+
+    Without overrides it is the variant of that name in another ablation of the paper.
+    at   what a scale has in place of the overrides, by its name: sizes in pixels, say
+    """
+
+    name: str
+    row: str = ""
+    overrides: dict[str, Any] | None = None
+    at: dict[str, dict[str, Any]] = {}
+
+    def differs(self, scale: str) -> dict[str, Any]:
+        """What the variant changes at a scale."""
+        return self.at.get(scale, self.overrides or {})
+
+
+class Claim(BaseModel, extra="forbid"):
+    """A sentence of the paper that two variants can bear out: `ours` is the better."""
+
+    ours: str
+    other: str
+    metric: Literal["mAP", "rank1"] = "mAP"
+    says: str
+
+
+class Ablation(BaseModel, extra="forbid"):
+    """A file params/ablations/<paper>_<what>.yaml: one table or figure of a paper.
+
+    paper, table   as `published` names them; "" where the paper prints no numbers
+    """
+
+    paper: str = ""
+    table: str = ""
+    variants: list[Variant]
+    claims: list[Claim] = []
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain YAML that refuses a name given twice, where PyYAML takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        names = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = sorted({str(name) for name in names if names.count(name) > 1})
+        if twice:
+            line = node.start_mark.line + 1
+            raise ParameterError(f"{', '.join(twice)}: given twice, from line {line}")
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file; an empty file is an empty mapping."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            content = yaml.load(file, Loader=_Loader)
+    except (ParameterError, yaml.YAMLError) as error:
+        raise ParameterError(f"{_short(path)}: {error}") from None
+    return {} if content is None else content
+
+
+def read_layer(path: Path) -> dict[str, Any]:
+    """Read one flat layer: names to plain values or lists of them."""
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        raise ParameterError(f"{_short(path)}: lines `name: value` are wanted")
+    for name, value in content.items():
+        parts = value if isinstance(value, list) else [value]
+        if not isinstance(name, str) or any(isinstance(p, dict | list) for p in parts):
+            raise ParameterError(
+                f"{_short(path)}: {name}: nested, or no name; write flat names"
+                " (prefix_name) with plain values"
+            )
+    return content
+
+
+def _short(path: Path) -> str:
+    start = next((p for p in path.parents if p.name == "params"), path.parent)
+    return path.relative_to(start.parent).as_posix()
+
+
+def owners(folder: Path) -> set[str]:
+    """Name what has a layer of its own in a folder: every file without an @."""
+    return {path.stem for path in folder.glob("*.yaml") if "@" not in path.stem}
+
+
+def layer_files(params: Path, paper: str, benchmark: str, scale: str) -> list[Path]:
+    """List the YAML layers of a run, the winning one last.
+
+    Those with an @ are there only where they are needed.
+    """
+    names = ["base", f"papers/{paper}", f"papers/{paper}@{benchmark}"]
+    names += [f"scales/{scale}", f"scales/{scale}@{paper}"]
+    files = [params / f"{name}.yaml" for name in names]
+    return [file for file in files if "@" not in file.name or file.is_file()]
+
+
+def read_ablation(params: Path, name: str) -> Ablation:
+    """Read one ablation by name, e.g. `fanet_components`; every variant has overrides.
+
+    Raises ParameterError where there is none, or where its claims name no variant.
+    """
+    folder = params / "ablations"
+    known = {path.stem for path in folder.glob("*.yaml")}
+    if name not in known:
+        raise ParameterError(unknown("ablation", name, known))
+    ablation = _read_ablation(folder / f"{name}.yaml")
+    variants = read_variants(params, name.partition("_")[0])
+    named = [variants[variant.name] for variant in ablation.variants]
+    full = [
+        variant.model_copy(update={"overrides": meant.overrides, "at": meant.at})
+        for variant, meant in zip(ablation.variants, named, strict=True)
+    ]
+    return ablation.model_copy(update={"variants": full})
+
+
+def _read_ablation(path: Path) -> Ablation:
+    try:
+        ablation = Ablation.model_validate(read_yaml(path))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(map(str, fault["loc"]))
+        raise ParameterError(f"{_short(path)}: {place}: {fault['msg']}") from None
+    names = {variant.name for variant in ablation.variants}
+    for name in (n for claim in ablation.claims for n in (claim.ours, claim.other)):
+        if name not in names:
+            raise ParameterError(f"{_short(path)}: {unknown('variant', name, names)}")
+    scales = owners(path.parents[1] / "scales")
+    for scale in (scale for variant in ablation.variants for scale in variant.at):
+        if scale not in scales:
+            raise ParameterError(f"{_short(path)}: {unknown('scale', scale, scales)}")
+    return ablation
+
+
+def read_variants(params: Path, paper: str) -> dict[str, Variant]:
+    """Read every variant of a paper's ablations; `full` is always there.
+
+    A name that two ablations use must mean the same, for it names one run folder.
+    """
+    variants, named = {FULL: Variant(name=FULL, overrides={})}, {}
+    for path in sorted((params / "ablations").glob(f"{paper}_*.yaml")):
+        for variant in _read_ablation(path).variants:
+            named[variant.name] = path
+            if variant.overrides is None:
+                continue
+            known = variants.setdefault(variant.name, variant)
+            if (known.overrides, known.at) != (variant.overrides, variant.at):
+                raise ParameterError(
+                    f"{_short(path)}: {variant.name} has other overrides elsewhere;"
+                    " one name, one meaning"
+                )
+    for name, path in named.items():
+        if name not in variants:
+            raise ParameterError(
+                f"{_short(path)}: {name} has no overrides, here or elsewhere:"
+                " write overrides: {...}"
+            )
+    return variants
+
+
+def resolve(
+    schema: Schema,
+    params: Path,
+    *,
+    paper: str,
+    benchmark: str,
+    scale: str,
+    variant: str = FULL,
+    given: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Merge all layers of a run and check the result against the schema.
+
+    `given` is what the command says: the names in GIVEN, and overrides.
+    """
+    merged: dict[str, Any] = {}
+    for path in layer_files(params, paper, benchmark, scale):
+        merged |= validate(read_layer(path), schema, where=_short(path), partial=True)
+    variants = read_variants(params, paper)
+    if variant not in variants:
+        raise ParameterError(unknown(f"variant of {paper}", variant, variants))
+    overrides = variants[variant].differs(scale)
+    merged |= validate(overrides, schema, where=f"variant {variant}", partial=True)
+    merged |= validate(given, schema, where="command line", partial=True)
+    return validate(merged, schema, where=f"params for {paper}")

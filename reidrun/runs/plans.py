@@ -1,0 +1,221 @@
+"""From what is asked for to a checked Plan of a run; nothing is written here."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from reidlib.checks import nearest, unknown
+from reidrun.runs import folder as runs
+from reidrun.runs import params
+from reidrun.runs.schema import (
+    TYPE_NAMES,
+    ParameterError,
+    Schema,
+    notebook_schema,
+    read_value,
+)
+
+OPTIONS = {"benchmark": "--on", "data_root": "--data"}
+OPTIONS |= {"run_dir": "--outputs", "seed": "--seed"}
+NOUNS = {"bool": "true or false", "int": "a whole number", "float": "a number"}
+
+
+class Setting(NamedTuple):
+    """What a model was trained and tested on.
+
+    A benchmark's name may have more words behind it, as rows of scores have:
+    `plaza visual`.
+
+    >>> print(Setting("plaza", "plaza visual"), Setting("plaza", "avenue"), sep="; ")
+    plaza visual; plaza → avenue
+    """
+
+    trained_on: str
+    tested_on: str
+
+    @property
+    def plain(self) -> Self:
+        """The same without further words."""
+        return self._replace(tested_on=self.tested_on.partition(" ")[0])
+
+    def __str__(self) -> str:
+        same = self.plain.tested_on == self.trained_on
+        return self.tested_on if same else f"{self.trained_on} → {self.tested_on}"
+
+
+class Plan(NamedTuple):
+    """A run that was checked and may start."""
+
+    title: str
+    variant: str  # as the ablation calls it
+    notebook: Path
+    folder: Path
+    parameters: dict[str, Any]
+
+
+def make_plan(
+    root: Path,
+    paper: str,
+    *,
+    benchmark: str,
+    seed: int,
+    outputs: Path,
+    data_root: Path,
+    variant: str = params.FULL,
+    scale: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Plan:
+    """Check what is asked for and merge the parameters of a run.
+
+    root        holds notebooks/ and params/
+    scale       tiny for drawn benchmarks, full for real ones, where it is None
+    overrides   by name; text is read as a value of the parameter's type
+    Raises ParameterError for what is unknown, of another type, or out of its range.
+    Files and folders are not looked for: `refuse_missing_files` does so where it runs.
+    """
+    from reidlib.benchmarks import is_drawn
+
+    usual = "tiny" if is_drawn(benchmark) else "full"
+    scale = scale or usual
+    _refuse_unknown(root, paper=paper, benchmark=benchmark, scale=scale)
+    notebook = root.resolve() / "notebooks" / f"{paper}.ipynb"
+    schema = notebook_schema(notebook)
+    values = _read_overrides(overrides or {}, schema)
+    named = values if scale == usual else {"scale": scale, **values}
+    if not is_drawn(benchmark) and _shows_drawings(benchmark, data_root):
+        named = {"pictures": "drawn", **named}  # a run of its own, not the real set's
+    name = runs.variant_name(variant, named)
+    run = {"benchmark": benchmark, "seed": seed}
+    folder = runs.run_folder(Path(outputs).resolve(), paper=paper, variant=name, **run)
+    places = {"data_root": Path(data_root).resolve(), "run_dir": folder}
+    given = {name: os.path.relpath(p, notebook.parent) for name, p in places.items()}
+    merged = params.resolve(
+        schema,
+        root / "params",
+        paper=paper,
+        benchmark=benchmark,
+        scale=scale,
+        variant=variant,
+        given=run | given | values,
+    )
+    _refuse_values(merged)
+    title = f"{paper} on {benchmark}, {folder.name}"
+    return Plan(title, variant, notebook, folder, merged)
+
+
+def papers(root: Path) -> set[str]:
+    """Name what has a notebook and a layer of its own."""
+    notebooks = {path.stem for path in (root / "notebooks").glob("*.ipynb")}
+    return notebooks & params.owners(root / "params" / "papers")
+
+
+def _refuse_unknown(root: Path, *, paper: str, benchmark: str, scale: str) -> None:
+    from reidlib.benchmarks import BENCHMARKS, training_fault
+
+    known = papers(root)
+    if paper not in known and (root / "notebooks" / f"{paper}.ipynb").is_file():
+        others = ", ".join(sorted(known))
+        raise ParameterError(
+            f"{paper} is a notebook, but of no paper (known: {others}): open"
+            f" notebooks/{paper}.ipynb in JupyterLab, by `make lab`"
+        )
+    scales = params.owners(root / "params" / "scales")
+    asked = (("paper", paper, known), ("benchmark", benchmark, BENCHMARKS))
+    for what, name, known in (*asked, ("scale", scale, scales)):
+        if name not in known:
+            raise ParameterError(unknown(what, name, known))
+    if fault := training_fault(benchmark):
+        raise ParameterError(fault)
+
+
+def _shows_drawings(benchmark: str, data_root: Path) -> bool:
+    from reidlib.benchmarks import DataError, is_drawn
+
+    try:
+        return is_drawn(benchmark, data_root)
+    except DataError as error:
+        raise ParameterError(str(error)) from None
+
+
+def _read_overrides(overrides: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    for name in overrides:
+        if name in OPTIONS:
+            raise ParameterError(f"{name}: give it by {OPTIONS[name]}, not by -p")
+    return {
+        name: _read(name, value, schema[name].kind)
+        if name in schema and isinstance(value, str)
+        else value
+        for name, value in overrides.items()
+    }
+
+
+def _read(name: str, text: str, kind: Any) -> Any:
+    value = read_value(text, kind)
+    if isinstance(value, str) and kind is not str:
+        wanted = NOUNS.get(TYPE_NAMES[str(kind)], "a list: write one,other or [one]")
+        raise ParameterError(f"{name}: {text} is not {wanted}")
+    return value
+
+
+def _refuse_values(parameters: Mapping[str, Any]) -> None:
+    from reidlib.benchmarks import BENCHMARKS
+    from reidlib.checks import LEAST, check_settings
+
+    for name in parameters.get("also_on", []):
+        if name not in BENCHMARKS:
+            raise ParameterError(f"also_on: {unknown('benchmark', name, BENCHMARKS)}")
+    try:
+        check_settings(**{k: parameters[k] for k in LEAST if k in parameters})
+    except ValueError as error:
+        raise ParameterError(str(error)) from None
+
+
+def refuse_missing_files(plans: Iterable[Plan]) -> None:
+    """Raise ParameterError for weights and data of these plans that are not here.
+
+    A line each, before the first of them runs. To be asked of runs that are to be made
+    on this machine: not of finished ones, whose data need not lie here any more, nor
+    of queued ones, each of which is a `reid run` that asks where it runs.
+    """
+    missing = [fault for plan in plans for fault in _missing_files(plan)]
+    if missing:
+        raise ParameterError("\n".join(dict.fromkeys(missing)))
+
+
+def _missing_files(plan: Plan) -> list[str]:
+    from reidlib.benchmarks import missing_data
+
+    here, values = plan.notebook.parent, plan.parameters
+    found = [
+        f"{name}: no file {values[name]}, seen from notebooks/"
+        + _nearest_file(values[name], parameter.choices)
+        for name, parameter in notebook_schema(plan.notebook).items()
+        if parameter.takes_file
+        and values[name] not in ("", *parameter.choices)
+        and not (here / values[name]).is_file()
+    ]
+    data_root = Path(os.path.normpath(here / values["data_root"]))
+    fault = missing_data(values["benchmark"], data_root)
+    return [*found, fault] if fault else found
+
+
+def _nearest_file(value: str, choices: list[str]) -> str:
+    if Path(value).is_file():
+        return f"; write {Path(value).resolve()}"
+    others = ", ".join(filter(None, choices))
+    remedy = f"; give {others}, or the full path of a file" if others else ""
+    return nearest(value, choices) or remedy or "; give its full path"
+
+
+def refuse_other_parameters(plan: Plan) -> None:
+    """Raise RunError where the plan's folder holds a run with other parameters."""
+    differences = runs.differing(plan.folder, plan.parameters)
+    if not differences:
+        return
+    place = Path(*plan.folder.parts[-4:]).as_posix()  # the rest is of this machine
+    lines = [f"{place} holds a run with other parameters:"]
+    for name, (there, wanted) in differences.items():
+        lines.append(f"  {name}: {there!r} there, {wanted!r} wanted")
+    lines.append("reid run --fresh throws it away, --outputs DIR keeps both")
+    raise runs.RunError("\n".join(lines))

@@ -1,0 +1,211 @@
+"""The schema of a notebook: its parameters cell, read but never executed.
+
+One typed assignment per line, `name: type = value  # meaning`. The values are the
+smoke run; what papermill or `reid run` gives instead is checked against the types, and
+where the meaning ends in `one | other` against these choices.
+"""
+
+import ast
+import io
+import json
+import re
+import tokenize
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ConfigDict, ValidationError, create_model
+
+from reidlib.checks import nearest
+
+TYPES: dict[str, Any] = {
+    "bool": bool,
+    "int": int,
+    "float": float,
+    "str": str,
+    "list[int]": list[int],
+    "list[float]": list[float],
+    "list[str]": list[str],
+}
+A_FILE = "a file"  # in a meaning: a path may be given
+TYPE_NAMES = {str(kind): name for name, kind in TYPES.items()}
+
+
+class ParameterError(ValueError):
+    """A parameter that is unknown, missing or of another type."""
+
+    def _render_traceback_(self) -> list[str]:  # IPython then shows this line only
+        return [f"{type(self).__name__}: {self}"]
+
+
+class Parameter(NamedTuple):
+    """One line of a parameters cell."""
+
+    kind: Any
+    default: Any
+    meaning: str
+
+    @property
+    def choices(self) -> list[str]:
+        """What may be chosen, first words of `one | other, why | a file`.
+
+        >>> Parameter(str, "tiny", "CLIP: tiny | openai | a file").choices
+        ['tiny', 'openai']
+        >>> Parameter(str, "sum", 'of a stripe: "" | max | sum of both').choices
+        ['', 'max', 'sum']
+        """
+        named = [part for part in self._parts() if not part.startswith("a ")]
+        return [re.match(r"\w[\w-]*|", part.strip('"'))[0] for part in named]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether other values are good too: no choices, or `a file`, `a ...`."""
+        return self._parts() == [] or any(p.startswith("a ") for p in self._parts())
+
+    @property
+    def takes_file(self) -> bool:
+        """Whether the path of a file may be given."""
+        return A_FILE in self.meaning
+
+    def _parts(self) -> list[str]:
+        parts = self.meaning.rpartition(": ")[2].split(" | ")
+        return parts if len(parts) > 1 else []
+
+
+Schema = dict[str, Parameter]
+
+
+def parse_schema(source: str) -> Schema:
+    """Read a parameters cell: name -> type, default and meaning.
+
+    >>> parse_schema("epochs: int = 2  # passes over the training images")["epochs"]
+    Parameter(kind=<class 'int'>, default=2, meaning='passes over the training images')
+    """
+    comments = {
+        token.start[0]: token.string.lstrip("# ")
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    }
+    schema: Schema = {}
+    for node in ast.parse(source).body:
+        name, kind, default = _parse_line(node)
+        if name in schema:
+            raise ParameterError(f"{name}: stands twice in the parameters cell")
+        schema[name] = Parameter(kind, default, comments.get(node.end_lineno, ""))
+    return schema
+
+
+def _parse_line(node: ast.stmt) -> tuple[str, Any, Any]:
+    wanted = "write `name: type = value  # meaning`"
+    if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
+        line = ast.unparse(node)
+        raise ParameterError(f"parameters cell: `{line}` is no parameter; {wanted}")
+    name, annotation = node.target.id, ast.unparse(node.annotation)
+    if annotation not in TYPES:
+        known = ", ".join(TYPES)
+        raise ParameterError(f"{name}: type {annotation} is none of {known}")
+    try:
+        return name, TYPES[annotation], ast.literal_eval(node.value)
+    except (ValueError, TypeError):
+        raise ParameterError(f"{name}: no plain value; {wanted}") from None
+
+
+def notebook_schema(path: Path) -> Schema:
+    """Read the schema of a notebook, and check its defaults against it."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    tagged = [c for c in cells if "parameters" in c["metadata"].get("tags", ())]
+    if len(tagged) != 1:
+        raise ParameterError(
+            f"{path.name}: {len(tagged)} cells are tagged `parameters`, one is wanted"
+        )
+    schema = parse_schema("".join(tagged[0]["source"]))
+    validate({name: p.default for name, p in schema.items()}, schema, where=path.name)
+    return schema
+
+
+def validate(
+    values: Mapping[str, Any], schema: Schema, *, where: str = "", partial: bool = False
+) -> dict[str, Any]:
+    """Return `values` with the schema's types, in the schema's order.
+
+    An int is accepted for a float; nothing else is converted. `partial` allows names
+    to be absent. Raises ParameterError with all faults, one a line, after `where`:
+    names, types, numbers that are not finite, and what is none of the choices.
+    """
+    fields = {
+        name: (parameter.kind, ...)
+        for name, parameter in schema.items()
+        if name in values or not partial
+    }
+    config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+    model = create_model("Parameters", __config__=config, **fields)
+    try:
+        valid = model(**values).model_dump()
+        faults = [f for name in valid for f in _choice_faults(name, valid, schema)]
+    except ValidationError as error:
+        faults = [_explain(fault, schema) for fault in error.errors()]
+    if not faults:
+        return valid
+    start = f"{where}: " if where else ""
+    raise ParameterError("\n".join(start + fault for fault in faults))
+
+
+def _choice_faults(name: str, values: Mapping[str, Any], schema: Schema) -> list[str]:
+    value, parameter = values[name], schema[name]
+    known = parameter.choices
+    if parameter.is_open or str(value) in known:
+        return []
+    shown = ", ".join(word or '""' for word in known)
+    return [f"{name}: {value!r} is none of {shown}{nearest(str(value), known)}"]
+
+
+def _explain(fault: Mapping[str, Any], schema: Schema) -> str:
+    name, *index = fault["loc"]
+    if fault["type"] == "extra_forbidden":
+        return f"{name}: unknown parameter{nearest(name, schema)}"
+    value, wanted = fault["input"], TYPE_NAMES[str(schema[name].kind)]
+    if fault["type"] == "missing":
+        return f"{name}: missing, {_a(wanted)} is wanted"
+    if index:
+        name, wanted = f"{name}[{index[0]}]", wanted.removeprefix("list[")[:-1]
+    if fault["type"] == "finite_number":
+        return f"{name}: {value} is not finite, {_a(wanted)} is wanted"
+    found = _a(type(value).__name__)
+    return f"{name}: {value!r} is {found}, {_a(wanted)} is wanted{_remedy(value)}"
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
+def _remedy(value: Any) -> str:
+    """What to write instead of a number that YAML reads as text (5e-6, 1.0e3)."""
+    number = re.fullmatch(r"([-+]?\d+)(\.\d*)?[eE]([-+]?)(\d+)", str(value))
+    if not (isinstance(value, str) and number):
+        return ""
+    whole, fraction, sign, power = number.groups()
+    fraction = fraction if fraction and len(fraction) > 1 else ".0"
+    return f"; YAML reads it as text, write {whole}{fraction}e{sign or '+'}{power}"
+
+
+def read_value(text: str, kind: Any) -> Any:
+    """Read a value typed on the command line; what does not fit stays text.
+
+    >>> read_value("5e-6", float), read_value("40,80", list[int])
+    (5e-06, [40, 80])
+    >>> read_value("[40, 80", list[int])
+    '[40, 80'
+    """
+    if kind is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            return text
+    if kind is str:
+        return text
+    if text.strip().startswith("[") != text.strip().endswith("]"):
+        return text
+    parts = (part.strip(" '\"") for part in text.strip("[] ").split(","))
+    return [read_value(part, kind.__args__[0]) for part in parts if part]

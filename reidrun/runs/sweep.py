@@ -1,0 +1,260 @@
+"""Ablations, run: every variant on every benchmark with every seed.
+
+Each run has a process of its own, so that one that is killed takes no other with it,
+and so that a notebook may start runs too: papermill needs a process without a loop.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from reidlib.checks import unknown
+from reidlib.files import write_text
+from reidrun.runs import execute, params
+from reidrun.runs import folder as runs
+from reidrun.runs.environment import ROOT
+from reidrun.runs.plans import (
+    Plan,
+    make_plan,
+    refuse_missing_files,
+    refuse_other_parameters,
+)
+from reidrun.runs.schema import ParameterError, notebook_schema, validate
+
+COMMAND = (sys.executable, "-m", "reidrun.runs.execute")
+PAUSE_SECONDS = 0.1  # between two looks at what has ended
+PATIENCE_SECONDS = 20  # for a run that was told to stop
+
+
+class Failure(NamedTuple):
+    """A run that failed, and the last line of its error."""
+
+    plan: Plan
+    message: str
+
+
+class Page(NamedTuple):
+    """The notebook of an ablation, checked: its tables and figures over all runs."""
+
+    notebook: Path
+    output: Path
+    parameters: dict[str, Any]
+
+
+class _Run(NamedTuple):
+    plan: Plan
+    process: subprocess.Popen
+    began: float
+
+
+def plan(
+    *,
+    ablation: str,
+    benchmarks: Sequence[str],
+    seeds: Sequence[int],
+    outputs: Path,
+    data_root: Path,
+    variants: Sequence[str] = (),
+    scale: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    root: Path = ROOT,
+) -> list[Plan]:
+    """Plan the runs of an ablation, all of a seed before the next seed.
+
+    ablation     a file of params/ablations by name, e.g. "fanet_components"
+    variants     of the ablation; all where it is empty
+    The rest is as in `make_plan`. Raises ParameterError for what is unknown, and
+    RunError where a folder holds a run with other parameters.
+    """
+    _refuse_what_needs_no_runs(ablation, root)
+    rows = params.read_ablation(root / "params", ablation).variants
+    known = [row.name for row in rows]
+    for name in variants:
+        if name not in known:
+            raise ParameterError(unknown(f"variant of {ablation}", name, known))
+    made = [
+        make_plan(
+            root,
+            ablation.partition("_")[0],
+            benchmark=benchmark,
+            seed=seed,
+            outputs=outputs,
+            data_root=data_root,
+            variant=variant,
+            scale=scale,
+            overrides=overrides,
+        )
+        for seed in seeds
+        for benchmark in benchmarks
+        for variant in (name for name in known if name in (variants or known))
+    ]
+    for one in made:
+        refuse_other_parameters(one)
+    return list({one.folder: one for one in made}.values())  # asked twice is run once
+
+
+def _refuse_what_needs_no_runs(ablation: str, root: Path) -> None:
+    place = Path("notebooks", "ablations")
+    layer = root / "params" / "ablations" / f"{ablation}.yaml"
+    if (root / place / f"{ablation}.ipynb").is_file() and not layer.is_file():
+        raise ParameterError(
+            f"{ablation} is a notebook that needs no runs: open it in JupyterLab, or"
+            f" papermill --cwd {place} {place / ablation}.ipynb out.ipynb"
+        )
+
+
+def missing(plans: Iterable[Plan]) -> list[Plan]:
+    """Return the plans whose run is not finished."""
+    return [one for one in plans if not runs.is_complete(one.folder)]
+
+
+def check_jobs(jobs: int) -> None:
+    """Raise ParameterError for less than one run at a time."""
+    if jobs < 1:
+        raise ParameterError(f"jobs: {jobs}; at least 1 is wanted")
+
+
+def run(
+    plans: Sequence[Plan], jobs: int = 1, report: Callable[[str], object] = print
+) -> list[Failure]:
+    """Run what is missing, `jobs` at a time; return what failed.
+
+    `report` gets a line at the start and one for each run as it ends. A run that was
+    interrupted goes on; one that fails stops no other. No run outlives an exception.
+    Raises ParameterError before the first where a run's weights or data are not here.
+    """
+    check_jobs(jobs)
+    waiting, running, failures = missing(plans), [], []
+    refuse_missing_files(waiting)
+    total, ended = len(plans), len(plans) - len(waiting)
+    report(f"{total} runs, {ended} already there")
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                running.append(_start(waiting.pop(0), jobs))
+            time.sleep(PAUSE_SECONDS)
+            for one in [one for one in running if one.process.poll() is not None]:
+                running.remove(one)
+                ended += 1
+                failure, outcome = _outcome(one)
+                failures += [failure] if failure else []
+                title = one.plan.title
+                report(f"[{ended:{len(str(total))}}/{total}] {title}: {outcome}")
+    finally:
+        _stop(running)
+    return failures
+
+
+def _start(plan: Plan, jobs: int) -> _Run:
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    order = [str(plan.notebook), str(plan.folder), plan.parameters]
+    # what is said before `execute` starts a log of its own: that it cannot be imported
+    with (plan.folder / execute.ERROR_LOG).open("w") as log:
+        process = subprocess.Popen(
+            COMMAND,
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env=_environment(jobs),
+            start_new_session=True,  # Ctrl-C reaches this process, which tells it
+        )
+    with contextlib.suppress(BrokenPipeError):  # it is dead: `run` will see
+        process.stdin.write(f"{json.dumps(order)}\n".encode())
+    return _Run(plan, process, time.monotonic())
+
+
+def _environment(jobs: int) -> dict[str, str]:
+    """This process's environment; runs side by side share the cores."""
+    if jobs == 1:
+        return dict(os.environ)
+    return {**os.environ, "OMP_NUM_THREADS": str(threads(jobs))}
+
+
+def threads(jobs: int) -> int:
+    """Threads of each of `jobs` runs: OMP_NUM_THREADS, else a share of the cores."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    if given.isdigit():
+        return int(given)
+    on_linux = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if on_linux else os.cpu_count() or 1
+    return max(1, cores // jobs)
+
+
+def _outcome(one: _Run) -> tuple[Failure | None, str]:
+    one.process.stdin.close()
+    if not runs.is_complete(one.plan.folder):
+        return Failure(one.plan, _reason(one)), "FAILED"
+    return None, describe(one.plan.folder, time.monotonic() - one.began)
+
+
+def describe(folder: Path, seconds: float) -> str:
+    """Say in a line what a finished run scored, and how long it took."""
+    scores = runs.read_metrics(folder)["scores"]
+    words = [f"{name} {100 * score['mAP']:.1f} mAP" for name, score in scores.items()]
+    return ", ".join([*words, f"{seconds:.0f} s"])
+
+
+def _reason(one: _Run) -> str:
+    """The last line of a failed run's error.log, which is written where it is empty."""
+    path, code = one.plan.folder / execute.ERROR_LOG, one.process.returncode
+    text = path.read_text("utf-8").strip() if path.is_file() else ""
+    if not text:
+        how = f"with code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
+        text = f"the process of this run was ended {how}"
+        if code == -signal.SIGKILL:
+            text += execute.OUT_OF_MEMORY
+        write_text(path, f"{text}\n")
+    return text.splitlines()[-1]
+
+
+def _stop(running: Sequence[_Run]) -> None:
+    for one in running:
+        one.process.stdin.close()  # a run ends with its stdin
+    for one in running:
+        try:
+            one.process.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            one.process.kill()
+            one.process.wait()
+
+
+def plan_page(
+    *,
+    ablation: str,
+    benchmarks: Sequence[str],
+    seeds: Sequence[int],
+    outputs: Path,
+    data_root: Path,
+    variants: Sequence[str] = (),
+    root: Path = ROOT,
+) -> Page | None:
+    """Plan notebooks/ablations/<ablation>.ipynb; None where there is no such notebook.
+
+    It gets those of these arguments that its schema names, places as seen from its
+    folder, and is written to <outputs>/<first benchmark>/<paper>/<what>.ipynb.
+    """
+    notebook = root.resolve() / "notebooks" / "ablations" / f"{ablation}.ipynb"
+    if not notebook.is_file():
+        return None
+    paper, _, what = ablation.partition("_")
+    outputs, data_root = Path(outputs).resolve(), Path(data_root).resolve()
+    given = {
+        "benchmarks": list(benchmarks),
+        "seeds": list(seeds),
+        "variants": list(variants),
+        "outputs": os.path.relpath(outputs, notebook.parent),
+        "data_root": os.path.relpath(data_root, notebook.parent),
+    }
+    schema = notebook_schema(notebook)
+    named = {name: value for name, value in given.items() if name in schema}
+    parameters = validate(named, schema, where=notebook.name, partial=True)
+    output = outputs / benchmarks[0] / paper / f"{what}.ipynb"
+    return Page(notebook, output, parameters)

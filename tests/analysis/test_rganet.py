@@ -1,0 +1,182 @@
+"""True parts as labels and as measures, on masks made by hand and on drawn people."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from toys.small_drawn import drawn
+from toys.small_rganet import tiny
+
+from reidlib.analysis import rganet as parts
+from reidlib.analysis import snapshots as kept
+from reidlib.analysis.rganet import Looks, quality
+from reidlib.data.image_cache import ImageCache
+from reidlib.data.loaders import Batch
+from reidlib.data.samples import Sample
+from reidlib.data.transforms import test_transform as plain_transform
+from reidlib.models.rganet_prompts import BODY, REGIONS
+from reidlib.pedestrians import Part
+from reidlib.prepare.region_prompts import (
+    Taught,
+    load_prompts,
+    region_labels,
+    save_prompts,
+    start_memory,
+)
+
+GRID = (4, 2)
+
+
+def painted(root: Path, rows: list[int]) -> Sample:
+    """An image of 4 x 2 cells whose rows show the given parts."""
+    sample = drawn(root)
+    mask = torch.tensor(rows, dtype=torch.uint8).repeat_interleave(32)[:, None]
+    picture = Image.fromarray(mask.repeat(1, 64).numpy())
+    picture.save(root / "masks" / "query" / f"{sample.path.stem}.png")
+    return sample
+
+
+def rows_of(root: Path, names, rows=(0, 1, 5, 4)) -> list[int]:
+    sample = painted(root, list(rows))
+    labels = region_labels([sample], names, GRID)[sample.path]
+    assert (labels[:, 0] == labels[:, 1]).all()
+    return labels[:, 0].tolist()
+
+
+def test_cells_are_labelled_by_the_order_of_the_names(tmp_path):
+    assert rows_of(tmp_path, BODY) == [0, 1, -1, 4], "an occluder is not known"
+    assert rows_of(tmp_path, BODY[::-1]) == [0, 4, -1, 1]
+
+
+def test_parts_without_a_name_and_names_without_a_part_label_nothing(tmp_path):
+    assert rows_of(tmp_path, REGIONS[2]) == [0, -1, -1, -1]
+    assert rows_of(tmp_path, REGIONS[5]) == [0, 1, -1, 4]
+    assert rows_of(tmp_path, ("bags",)) == [0, -1, -1, -1]
+
+
+def test_an_image_without_a_mask_is_refused(tmp_path):
+    sample = drawn(tmp_path)
+    (tmp_path / "masks/query" / f"{sample.path.stem}.png").unlink()
+    with pytest.raises(
+        FileNotFoundError, match=r"png.*prepare/masks.*a \[CLASS\] part"
+    ):
+        region_labels([sample], BODY, GRID)
+
+
+def test_the_objective_of_stage_0_sees_the_labels_of_its_images():
+    labels = {Path("a"): torch.zeros(4, 2), Path("b"): torch.ones(4, 2)}
+    taught = Taught(lambda output, batch: {"sum": batch.regions.sum()}, labels)
+    empty = torch.zeros(2)
+    batch = Batch(torch.zeros(2, 3, 8, 4), empty, empty, (Path("b"), Path("a")))
+    assert taught(None, batch)["sum"] == 8
+    assert taught(None, batch._replace(paths=(Path("a"), Path("a"))))["sum"] == 0
+
+
+def test_prompts_are_written_and_read_back(tmp_path):
+    path, prototypes = tmp_path / "run" / "prompts.safetensors", torch.randn(4, 24)
+    history = pd.DataFrame({"epoch": [1, 2], "segmentation": [1.5, 0.5]})
+    given = nn.Parameter(prototypes), torch.randn(8, 16), BODY, history
+    save_prompts(path, *given)
+    assert load_prompts(path, BODY, 24).equal(prototypes)
+    kept = {"prompts.csv", "prompts.safetensors"}
+    assert {file.name for file in path.parent.iterdir()} == kept
+    pd.testing.assert_frame_equal(pd.read_csv(path.with_suffix(".csv")), history)
+    with pytest.raises(ValueError, match="of head, upper body, lower body, foot;"):
+        load_prompts(path, REGIONS[2], 24)
+    with pytest.raises(ValueError, match=r"\(4, 64\) of head"):
+        load_prompts(path, BODY, 64)
+    with pytest.raises(FileNotFoundError, match="check prompt_path, or leave it"):
+        load_prompts(tmp_path / "absent", BODY, 24)
+
+
+def test_the_memory_starts_with_the_mean_stripes_of_all_images(tmp_path):
+    samples = [drawn(tmp_path, camid) for camid in range(3)]
+    model, transform = tiny(), plain_transform(80, 32, normalisation="half")
+    start_memory(model, samples, transform, device="cpu", batch_size=2)
+    images = [transform(Image.open(s.path).convert("RGB")) for s in samples]
+    expected = model.eval().stripes(torch.stack(images)).mean(0)
+    torch.testing.assert_close(model.memory.centers, expected)
+    cache = ImageCache.at(str(tmp_path / "kept"), str(tmp_path))
+    start_memory(model, samples, transform, device="cpu", cache=cache)
+    torch.testing.assert_close(model.memory.centers, expected)
+    start_memory(tiny(assessment="dai"), samples, transform, device="cpu")
+
+
+def looks(masks: torch.Tensor | None, rows: list[list[int]], **scores) -> Looks:
+    """Images of 4 x 1 cells that show the given parts in their rows."""
+    true = torch.tensor(rows)[..., None]  # (n, 4, 1)
+    shares = torch.nn.functional.one_hot(true, len(Part)).movedim(-1, 1).float()
+    paths = tuple(Path(f"query/{i}.jpg") for i in range(len(rows)))
+    scores = {"w": torch.ones(len(rows), 4)} | scores
+    return Looks(paths, BODY, masks, scores, shares)
+
+
+ALL, NO_FEET = [1, 2, 3, 4], [1, 2, 3, 5]
+
+
+def test_regions_that_are_the_parts_overlap_wholly():
+    masks = torch.eye(5)[torch.tensor([ALL])].movedim(-1, 1)[..., None]  # (1, 5, 4, 1)
+    found = quality(looks(masks, [ALL]))
+    assert found[["mean IoU", *(f"IoU {name}" for name in BODY)]].tolist() == [1.0] * 5
+    shifted = quality(looks(masks.roll(1, 1), [ALL]))
+    assert shifted["mean IoU"] == 0
+
+
+def test_a_confidence_that_falls_where_a_part_is_hidden_has_an_auc_of_one():
+    w = torch.tensor([[0.2, 0.2, 0.2, 0.4], [0.3, 0.3, 0.3, 0.1]])
+    found = quality(looks(None, [ALL, NO_FEET], w=w))
+    assert found["AUC of w"] == 1.0
+    assert quality(looks(None, [ALL, NO_FEET], w=-w))["AUC of w"] == 0.0
+    assert "AUC of w" not in quality(looks(None, [ALL, NO_FEET])), "w is the same"
+
+
+def test_where_nothing_is_hidden_nothing_is_judged():
+    seen = looks(None, [ALL, ALL], w=torch.rand(2, 4))
+    for known in (seen, seen._replace(parts=None)):
+        assert set(quality(known).index) == {"mean w", "global share"}
+
+
+def test_how_much_is_trusted():
+    w = torch.tensor([[0.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0]])
+    found = quality(looks(None, [ALL, ALL], w=w, β=w / 2))
+    assert found["mean w"] == 0.25 and found["mean β"] == 0.125
+    assert found["global share"] == pytest.approx((0.5 + 1 + 1 + 0.5) / 4)
+
+
+@pytest.mark.parametrize("regions", ["text", "stripe"])
+def test_looking_at_drawn_people(tmp_path, regions):
+    samples = [drawn(tmp_path, camid) for camid in range(3)]
+    model, transform = (
+        tiny(regions=regions),
+        plain_transform(80, 32, normalisation="half"),
+    )
+    found = parts.look(
+        model, samples, transform, names=BODY, device="cpu", batch_size=2
+    )
+    assert found.scores.keys() == {"α", "β", "w"}
+    assert found.parts.shape == (3, len(Part), *model.grid)
+    torch.testing.assert_close(found.parts.sum(1), torch.ones(3, *model.grid))
+    assert (found.masks is None) == (regions == "stripe")
+
+
+def test_masks_and_scores_of_some_images_are_kept(tmp_path):
+    masks = torch.rand(3, 5, 4, 1)
+    found = looks(masks, [ALL, NO_FEET, ALL], w=torch.rand(3, 4))
+    parts.keep({"smoke": found, "market1501": found}, str(tmp_path), 2)
+    arrays = kept.read(tmp_path, "looks", "smoke")
+    assert arrays["names"].tolist() == ["query/0.jpg", "query/2.jpg"]
+    torch.testing.assert_close(
+        torch.from_numpy(arrays["masks"]).float(), masks[[0, 2]], atol=1e-3, rtol=0
+    )
+    assert kept.read(tmp_path, "looks", "market1501") == {}
+
+
+def test_some_images_carry_their_scores_as_words():
+    found = looks(torch.rand(3, 5, 4, 1), [ALL] * 3, w=torch.full((3, 4), 0.25))
+    paths, maps, notes = parts.some(found, 2)
+    assert len(paths) == 2 and list(maps) == list(BODY)
+    assert maps["head"].equal(found.masks[[0, 2], 1])
+    assert notes["foot"] == ["w 0.25", "w 0.25"]

@@ -1,0 +1,246 @@
+"""Layers of parameters: who wins, what is refused; params/ fits the notebooks."""
+
+import linecache
+import re
+
+import pytest
+import yaml
+from toys.toy_paper import TOY_CELLS
+
+from reidlib.benchmarks import BENCHMARKS
+from reidrun.notebook import check_parameters
+from reidrun.runs import params
+from reidrun.runs.environment import ROOT
+from reidrun.runs.params import GIVEN, read_layer, resolve
+from reidrun.runs.schema import ParameterError, notebook_schema, parse_schema, validate
+
+OWN_LAYERS = {
+    path.stem.partition("@")[2] for path in (ROOT / "params/papers").glob("*@*.yaml")
+}
+PAPERS = sorted(params.owners(ROOT / "params" / "papers"))
+LAYERS = sorted((ROOT / "params").rglob("*.yaml"))
+WHOLE = [p for p in LAYERS if p.parent.name == "params" and p.stem != "base"]
+GIVEN_HERE = {"data_root": "../data", "run_dir": "", "seed": 0}
+
+
+@pytest.fixture
+def merge(toy_root):
+    def merge(benchmark="plaza", scale="tiny", variant="full", **given):
+        schema = notebook_schema(toy_root / "notebooks" / "toy.ipynb")
+        given = {"benchmark": benchmark, **GIVEN_HERE, **given}
+        folder = toy_root / "params"
+        options = {"paper": "toy", "benchmark": benchmark, "scale": scale}
+        return resolve(schema, folder, **options, variant=variant, given=given)
+
+    return merge
+
+
+def test_the_last_layer_wins(merge):
+    assert merge()["epochs"] == 2  # scales/tiny@toy over papers/toy over base
+    assert merge()["learning_rate"] == 0.5  # scales/tiny over base
+    assert merge()["erasing"] is True  # papers/toy alone
+    assert merge(scale="full")["epochs"] == 60
+    assert merge(scale="full")["learning_rate"] == 1.0e-4
+    assert merge(variant="plain")["erasing"] is False
+    assert merge(variant="plain", erasing=True)["erasing"] is True  # command line
+
+
+def test_a_papers_own_setting_for_a_benchmark_comes_before_the_scale(merge, toy_root):
+    (toy_root / "params" / "scales" / "tiny.yaml").write_text("")
+    assert merge("station")["learning_rate"] == 0.25
+    assert merge("plaza")["learning_rate"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("base", "epohcs: 3", "params/base.yaml: epohcs: unknown parameter; did you"),
+        ("papers/toy", "milestones: [1]", "params for toy: erasing: missing, a bool"),
+        ("papers/toy", "learning_rate: 5e-6", "text, write 5.0e-6"),
+        ("base", "epochs: 1\nepochs: 2", "params/base.yaml: epochs: given twice"),
+        ("base", "loss: {margin: 1}", "params/base.yaml: loss: nested"),
+        ("base", "milestones: [[1], [2]]", "params/base.yaml: milestones: nested"),
+        ("base", "on: 1", "params/base.yaml: True: nested, or no name"),
+        ("base", "- 1", "lines `name: value` are wanted"),
+        ("base", "a: [1", "params/base.yaml: while parsing"),
+        ("ablations/toy_parts", "variants: [{row: I}]", "variants.0.name: Field req"),
+        ("ablations/toy_parts", "rows: []", "toy_parts.yaml: variants: Field required"),
+        (
+            "ablations/toy_parts",
+            "variants: [{name: full, overrides: {epochs: 2}}]",
+            "full has other overrides elsewhere",
+        ),
+        (
+            "ablations/toy_parts",
+            "variants: [{name: full, overrides: {epochs: 2, epochs: 3}}]",
+            "epochs: given twice",
+        ),
+    ],
+)
+def test_faults_in_a_layer_name_the_file(merge, toy_root, name, text, message):
+    (toy_root / "params" / f"{name}.yaml").write_text(text)
+    with pytest.raises(ParameterError) as caught:
+        merge()
+    assert message in str(caught.value)
+
+
+def test_faults_in_a_variant_or_on_the_command_line_say_so(merge, toy_root):
+    with pytest.raises(ParameterError, match="command line: epochs: 'many' is a str"):
+        merge(epochs="many")
+    with pytest.raises(ParameterError, match="'plian'; did you mean plain.*known: ful"):
+        merge(variant="plian")
+    path = toy_root / "params" / "ablations" / "toy_more.yaml"
+    path.write_text("variants: [{name: more, overrides: {epcohs: 2}}]")
+    with pytest.raises(ParameterError, match="variant more: epcohs: unknown"):
+        merge(variant="more")
+
+
+def test_a_variant_may_differ_otherwise_at_a_scale(merge, toy_root):
+    path = toy_root / "params" / "ablations" / "toy_sizes.yaml"
+    large = "{name: large, row: II, overrides: {epochs: 80}, at: {tiny: {epochs: 4}}}"
+    path.write_text(f"variants: [{large}]")
+    assert merge(variant="large")["epochs"] == 4
+    assert merge(variant="large", scale="full")["epochs"] == 80
+    assert merge(variant="large", epochs=5)["epochs"] == 5
+    again = path.with_name("toy_sizes_again.yaml")
+    again.write_text("variants: [{name: large, row: III}]")
+    (named,) = params.read_ablation(toy_root / "params", "toy_sizes_again").variants
+    assert (named.differs("tiny"), named.differs("full")) == (
+        {"epochs": 4},
+        {"epochs": 80},
+    )
+    again.write_text("variants: [{name: large, overrides: {epochs: 80}}]")
+    with pytest.raises(ParameterError, match="large has other overrides elsewhere"):
+        merge()
+    again.write_text("variants: [{name: a, overrides: {}, at: {tyni: {epochs: 4}}}]")
+    with pytest.raises(ParameterError, match="unknown scale 'tyni' .known: full, tiny"):
+        merge()
+
+
+def test_an_empty_layer_and_the_missing_optional_ones_are_fine(merge, toy_root):
+    (toy_root / "params" / "scales" / "tiny.yaml").write_text("# nothing yet\n")
+    (toy_root / "params" / "scales" / "tiny@toy.yaml").unlink()
+    assert merge()["epochs"] == 60
+
+
+SCHEMA_CELL = TOY_CELLS["parameters"]
+
+
+def run_cells(*cells):
+    namespace: dict = {}
+    for cell in cells:
+        exec(cell, namespace)
+    return check_parameters(["", *cells, "check_parameters(In, globals())"], namespace)
+
+
+def test_a_notebook_gets_its_own_values_and_those_injected():
+    schema = parse_schema(SCHEMA_CELL)
+    assert run_cells(SCHEMA_CELL) == {n: p.default for n, p in schema.items()}
+    found = run_cells(SCHEMA_CELL, "# Parameters\nepochs = 5\nmilestones = [2, 4]\n")
+    assert (found["epochs"], found["milestones"]) == (5, [2, 4])
+    assert list(found) == list(schema)
+
+
+@pytest.mark.parametrize(
+    ("injected", "message"),
+    [
+        ("epohcs = 1", "epohcs: unknown parameter; did you mean epochs?"),
+        ('epochs = "many"', "epochs: 'many' is a str, an int is wanted"),
+        ('learning_rate = "1e-3"', "write 1.0e-3"),
+        ("zzz = 1", "zzz: unknown parameter"),
+    ],
+)
+def test_a_notebook_refuses_what_was_injected(injected, message):
+    with pytest.raises(ParameterError) as caught:
+        run_cells(SCHEMA_CELL, f"# Parameters\n{injected}\n")
+    assert message in str(caught.value)
+    (line,) = caught.value._render_traceback_()  # all that a notebook shows
+    assert line == f"ParameterError: {caught.value}"
+
+
+def test_only_the_latest_schema_and_what_was_injected_after_it_count():
+    stale = "# Parameters\nepohcs = 1\n"
+    assert run_cells(SCHEMA_CELL, stale, SCHEMA_CELL)["epochs"] == 2
+    edited = SCHEMA_CELL.replace("epochs: int = 2", "epochs: int = 7")
+    assert run_cells(SCHEMA_CELL, stale, edited)["epochs"] == 7
+
+
+def test_a_kernel_that_keeps_no_history_is_read_from_its_sources(monkeypatch):
+    cells = [SCHEMA_CELL, "# Parameters\nepohcs = 1\n"]
+    sources = {"lazy.py": (lambda: "",)} | {
+        f"cell-{i}.py": (len(c), None, c.splitlines(keepends=True), f"cell-{i}.py")
+        for i, c in enumerate(cells)
+    }
+    namespace: dict = {}
+    exec(SCHEMA_CELL, namespace)
+    monkeypatch.setattr(linecache, "cache", sources)
+    with pytest.raises(ParameterError, match="epohcs: unknown"):
+        check_parameters([""], namespace | {"epohcs": 1})
+    del sources["cell-1.py"]
+    assert check_parameters([""], namespace)["epochs"] == 2
+
+
+def test_without_the_parameters_cell_a_notebook_says_what_to_do():
+    with pytest.raises(ParameterError, match="run the parameters cell first"):
+        check_parameters(["", "x = 1"], {"x": 1})
+
+
+# The files of this repository
+
+
+def test_layers_of_a_benchmark_are_of_one_that_there_is():
+    assert OWN_LAYERS and set(BENCHMARKS) >= OWN_LAYERS
+
+
+def test_there_are_papers_and_both_scales():
+    assert {"fanet", "baseline"} <= set(PAPERS)
+    assert params.owners(ROOT / "params" / "scales") == {"tiny", "full"}
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+@pytest.mark.parametrize("scale", ["tiny", "full"])
+@pytest.mark.parametrize("benchmark", sorted(OWN_LAYERS | {"smoke", "market1501"}))
+def test_layers_name_exactly_the_notebooks_parameters(paper, scale, benchmark):
+    schema = notebook_schema(ROOT / "notebooks" / f"{paper}.ipynb")
+    given = {**GIVEN_HERE, "benchmark": benchmark}
+    for variant in params.read_variants(ROOT / "params", paper):
+        found = resolve(
+            schema,
+            ROOT / "params",
+            paper=paper,
+            benchmark=benchmark,
+            scale=scale,
+            variant=variant,
+            given=given,
+        )
+        assert list(found) == list(schema)
+
+
+@pytest.mark.parametrize("path", LAYERS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_layer_is_flat_owned_and_sourced_on_every_line(path):
+    lines = [line for line in path.read_text().splitlines() if line.strip()]
+    if path.parent.name == "ablations":
+        variants = yaml.safe_load(path.read_text())["variants"]
+        assert all(variant["row"] for variant in variants), "each row has its table"
+        return
+    if path not in WHOLE:
+        assert not set(read_layer(path)) & set(GIVEN), "these come from the command"
+    bare = [line for line in lines if not re.search(r"(^|\s)#\s*\S", line)]
+    assert not bare, "every line has its source in a comment"
+    loose = [line for line in lines if re.match(r"\w+: (yes|no|on|off)\b", line, re.I)]
+    assert not loose, "booleans are true and false"
+
+
+@pytest.mark.parametrize("path", WHOLE, ids=lambda p: p.stem)
+def test_a_notebooks_own_file_names_its_parameters(path):
+    notebook = path.stem.partition("@")[0]
+    schema = notebook_schema(ROOT / "notebooks" / f"{notebook}.ipynb")
+    validate(read_layer(path), schema, partial=True)
+
+
+def test_a_layer_does_not_repeat_what_it_would_get_anyway():
+    base = read_layer(ROOT / "params" / "base.yaml")
+    for paper in PAPERS:
+        layer = read_layer(ROOT / "params" / "papers" / f"{paper}.yaml")
+        same = {name for name in layer.keys() & base if layer[name] == base[name]}
+        assert not same, f"papers/{paper}.yaml repeats base.yaml"

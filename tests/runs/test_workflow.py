@@ -1,0 +1,348 @@
+"""Batches: the same plans through Snakemake; what is finished stays as it is."""
+
+import importlib.util
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+from toys.toy_paper import notebook
+
+from reidrun.cli import main as cli
+from reidrun.runs import execute, params
+from reidrun.runs import folder as runs
+from reidrun.runs import sweep as sweeps
+from reidrun.runs import workflow as batches
+from reidrun.runs.environment import ROOT
+from reidrun.runs.schema import ParameterError
+
+CONFIG = {"runs": "toy_parts", "benchmarks": "plaza", "seeds": 0}
+CONFIG |= {"outputs": "outputs", "data": "data"}
+PLACE = "outputs/plaza/toy"
+
+# in place of `python -m reidrun.cli.main`: a run that scores 0.5, or fails if told so
+STAND_IN = """
+import json, sys
+from pathlib import Path
+
+given = dict(zip(sys.argv[1:], sys.argv[2:]))
+place = Path(given["--outputs"], given["--on"], "toy")
+if "sweep" in given:
+    (place / "parts.ipynb").write_text("")
+    sys.exit()
+folder = place / (given["--variant"] + "-s" + given["--seed"])
+with Path("started").open("a") as file:
+    print(folder.name, file=file)
+(folder / "params.yaml").write_text("")
+(folder / "run.ipynb").write_text("executed")
+if Path("fails").is_file() and folder.name == Path("fails").read_text():
+    (folder / "error.log").write_text("a traceback\\nValueError: told so")
+    sys.exit("told so")
+scores = {"plaza": {"mAP": 0.5}}
+(folder / "metrics.json").write_text(json.dumps({"scores": scores}))
+"""
+needs_snakemake = pytest.mark.skipif(
+    importlib.util.find_spec("snakemake") is None, reason="the extra `batch`"
+)
+
+
+@pytest.fixture
+def house(toy_root):
+    """The toy's house with a page, and with the workflow and profiles of this one."""
+    schema = 'benchmarks: list[str] = ["plaza"]  # columns\n'
+    (toy_root / "notebooks/ablations").mkdir()
+    book = notebook({"parameters": f"# Schema: of a page.\n{schema}"})
+    (toy_root / "notebooks/ablations/toy_parts.ipynb").write_text(json.dumps(book))
+    for name in ("workflow", "profiles"):
+        shutil.copytree(ROOT / name, toy_root / name)
+    (toy_root / "stand_in.py").write_text(STAND_IN)
+    snakefile = toy_root / "workflow/Snakefile"
+    command = (sys.executable, "stand_in.py")
+    start = "batch = batches.read("
+    text = snakefile.read_text().replace(start, f"batches.REID = {command}\n{start}")
+    snakefile.write_text(text)
+    return toy_root
+
+
+def finish(folder):
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text("{}")
+
+
+def test_a_batch_holds_what_the_sweep_plans_but_for_what_is_finished(house):
+    finish(house / PLACE / "plain-s0")
+    batch = batches.read(CONFIG, house)
+    needs = [f"{PLACE}/{name}-s0/metrics.json" for name in ("full", "plain")]
+    assert list(batch.runs) == [f"{PLACE}/full-s0"]
+    assert batch.targets == [*needs, f"{PLACE}/parts.ipynb"]
+    assert batch.pages[f"{PLACE}/parts.ipynb"].needs == needs
+
+
+def test_a_paper_is_its_full_variant_or_those_that_are_named(house):
+    asked = {"runs": ["toy"], "benchmarks": "plaza station", "seeds": ["0", "1"]}
+    batch = batches.read(CONFIG | asked, house)
+    assert [folder.removeprefix("outputs/") for folder in batch.runs] == [
+        *("plaza/toy/full-s0", "station/toy/full-s0"),
+        *("plaza/toy/full-s1", "station/toy/full-s1"),
+    ]
+    assert not batch.pages
+    named = batches.read(CONFIG | {"runs": "toy", "variants": "plain"}, house)
+    assert list(named.runs) == [f"{PLACE}/plain-s0"]
+    twice = batches.read(CONFIG | {"runs": ["toy", "toy_parts"]}, house)
+    assert len(twice.runs) == 2, "one folder, one run"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"scale": "full"},
+        {"parameters": {"milestones": [2, 4], "erasing": False, "epochs": "3"}},
+        {"outputs": "../kept", "variants": "plain", "seeds": 3},
+    ],
+)
+def test_the_command_of_a_run_makes_the_run_that_was_planned(house, monkeypatch, more):
+    carried_out = []
+    monkeypatch.setattr(
+        cli, "_carry_out", lambda plan, _: carried_out.append(plan) or False
+    )
+    batch = batches.read(CONFIG | more, house)
+    assert batch.runs and bool(batch.pages) == (not {"scale", "parameters"} & {*more})
+    for folder, command in batch.runs.items():
+        python, *module, verb, _ = shlex.split(command)[:5]
+        assert (python, module, verb) == (
+            sys.executable,
+            ["-m", "reidrun.cli.main"],
+            "run",
+        )
+        assert cli.main(shlex.split(command)[3:], house) == 1
+        assert carried_out[-1].folder == (house / folder).resolve()
+
+
+def test_by_default_a_batch_is_all_papers():
+    config = yaml.safe_load((ROOT / "workflow/config.yaml").read_text())
+    assert config["runs"] == sorted(params.owners(ROOT / "params/papers"))
+    batch = batches.read(config | {"outputs": "outputs/none"}, ROOT)
+    assert len(batch.runs) == len(config["runs"]) * len(config["seeds"])
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"seedz": [0]}, "unknown name in the config 'seedz'; did you mean seeds"),
+        ({"runs": "toyy"}, "unknown paper 'toyy'; did you mean toy"),
+        ({"variants": "plian"}, "unknown variant of toy_parts 'plian'"),
+        ({"parameters": {"epohcs": 1}}, "epohcs: unknown parameter"),
+    ],
+)
+def test_a_batch_that_cannot_be_is_refused(house, more, message):
+    with pytest.raises(ParameterError, match=message):
+        batches.read(CONFIG | more, house)
+
+
+def test_a_folder_with_other_parameters_is_refused(house):
+    folder = house / PLACE / "full-s0"
+    folder.mkdir(parents=True)
+    runs.write_parameters(folder, {"epochs": 3})
+    for name in ("toy", "toy_parts"):
+        with pytest.raises(runs.RunError, match="holds a run with other parameters"):
+            batches.read(CONFIG | {"runs": name}, house)
+
+
+def test_a_sweep_takes_snakemake_where_it_is_installed(house, toy_root, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert batches.choose_profile(None, house) == "none"
+    with pytest.raises(ParameterError, match="Snakemake is not installed; pip"):
+        batches.choose_profile("slurm", house)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: "there")
+    assert batches.choose_profile(None, house) == "default"
+    assert batches.choose_profile("slurm", house) == "slurm"
+    assert batches.choose_profile("none", house) == "none"
+    with pytest.raises(ParameterError, match="unknown profile 'slum'; did you mean sl"):
+        batches.choose_profile("slum", house)
+    (house / "workflow/Snakefile").unlink()
+    assert batches.choose_profile(None, house) == "none"
+
+
+@pytest.fixture
+def plans(house):
+    asked = {"benchmarks": ["plaza"], "seeds": [0, 1], "root": house}
+    places = {"outputs": house / "outputs", "data_root": house / "data"}
+    return sweeps.plan(ablation="toy_parts", **asked, **places)
+
+
+def queue_of(code, monkeypatch):
+    command = [sys.executable, "-c", code]
+    monkeypatch.setattr(batches, "_snakemake", lambda *_, **__: command)
+
+
+def test_a_sweep_reports_what_ends_and_what_failed(house, plans, monkeypatch):
+    folders = [plan.folder for plan in plans]
+    finish(folders[0])
+    for folder in folders[1:]:
+        folder.mkdir()
+        (folder / "params.yaml").write_text("")
+        (folder / "error.log").write_text("of another day")
+    scores = json.dumps({"scores": {"plaza": {"mAP": 0.832}}})
+    code = f"from pathlib import Path\nPath({str(folders[2])!r}, 'metrics.json')"
+    code += f".write_text('{scores}')\nPath({str(folders[1])!r}, 'error.log')"
+    code += ".write_text('Error: of today')\nraise SystemExit(1)"
+    queue_of(code, monkeypatch)
+    lines, queue = [], {"profile": "default", "jobs": None, "root": house}
+    failures = batches.run(plans, {}, **queue, report=lines.append)
+    assert lines == [
+        "4 runs, 1 already there",
+        "[2/4] toy on plaza, full-s1: plaza 83.2 mAP, 0 s",
+        "[3/4] toy on plaza, plain-s0: FAILED",
+        "[4/4] toy on plaza, plain-s1: FAILED",
+    ]
+    assert [plan.folder for plan, _ in failures] == [folders[1], folders[3]]
+    assert failures[0].message == "Error: of today"
+    assert failures[1].message == "no error.log; see .snakemake/sweep.log"
+    with pytest.raises(ParameterError, match="jobs: 0; at least 1"):
+        batches.run(plans, {}, **queue | {"jobs": 0})
+
+
+def test_an_interrupted_sweep_stops_its_queue(house, plans, monkeypatch):
+    record = json.dumps({"scores": {"plaza": {"mAP": 0.5}}})
+    folder = plans[0].folder
+    folder.mkdir(parents=True)
+    (folder / "params.yaml").write_text("")
+    code = f"""
+import pathlib, time
+try:
+    pathlib.Path({str(folder)!r}, "metrics.json").write_text('{record}')
+    time.sleep(600)
+except KeyboardInterrupt:
+    pathlib.Path("stopped").touch()
+"""
+    queue_of(code, monkeypatch)
+
+    def interrupt(line):
+        if line.startswith("["):
+            raise KeyboardInterrupt
+
+    queue = {"profile": "slurm", "jobs": 2, "root": house}
+    with pytest.raises(KeyboardInterrupt):
+        batches.run(plans, {}, **queue, report=interrupt)
+    assert (house / "stopped").exists()
+
+
+def test_jobs_become_cores_here_and_places_in_a_queue(house, plans, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+
+    def words(**queue):
+        return " ".join(batches._snakemake(plans[:1], {"seeds": [0]}, **queue))
+
+    here = words(profile="default", jobs=2, root=house)
+    assert "--cores 6 --set-threads run=3 --config seeds=[0] -- " in here
+    assert here.endswith(f"-- {PLACE}/full-s0/metrics.json")
+    assert "--jobs 7" in words(profile="slurm", jobs=7, root=house)
+    alone = words(profile="slurm", jobs=None, root=house)
+    assert "--jobs" not in alone and "--cores" not in alone
+
+
+def on_a_gpu(house, given=None):
+    """Start a command that says which GPU it has, and ends when its stdin does."""
+    env = os.environ | {"PATH": f"{house}:{os.environ['PATH']}"}
+    env.pop("CUDA_VISIBLE_DEVICES", None)
+    env |= {} if given is None else {"CUDA_VISIBLE_DEVICES": given}
+    say = ["bash", "-c", "echo $CUDA_VISIBLE_DEVICES; read line"]
+    return subprocess.Popen(
+        ["bash", "workflow/on_a_gpu.sh", *say],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=env,
+        cwd=house,
+    )
+
+
+@pytest.mark.skipif(shutil.which("flock") is None, reason="GPUs are Linux's")
+def test_every_run_has_a_gpu_of_its_own(house):
+    (house / "nvidia-smi").write_text("#!/bin/sh\necho 0; echo 1\n")
+    (house / "nvidia-smi").chmod(0o755)
+    (house / ".snakemake").mkdir()
+    first, second = on_a_gpu(house), on_a_gpu(house)
+    taken = {first.stdout.readline(), second.stdout.readline()}
+    assert taken == {"0\n", "1\n"}
+    third, queued = on_a_gpu(house), on_a_gpu(house, "5")
+    assert queued.communicate()[0] == "5\n", "the queue has chosen"
+    assert third.poll() is None, "waits"
+    second.communicate()
+    assert third.communicate(timeout=30)[0] in taken
+    assert on_a_gpu(house, "6,7").communicate()[0] == "6\n"
+    first.communicate()
+    (house / "nvidia-smi").write_text("#!/bin/sh\necho it has failed; exit 9\n")
+    assert on_a_gpu(house).communicate()[0] == "\n"
+
+
+def snakemake(house, *arguments):
+    command = [sys.executable, "-m", "snakemake", *arguments, "--config"]
+    command += [f"{name}={value}" for name, value in CONFIG.items()]
+    done = subprocess.run(command, cwd=house, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+def started(house):
+    text = (house / "started").read_text().split()
+    (house / "started").write_text("")
+    return sorted(text)
+
+
+@needs_snakemake
+def test_what_failed_is_run_again_with_what_needs_it_and_nothing_else(house):
+    folder, page = house / PLACE, house / PLACE / "parts.ipynb"
+    folder.mkdir(parents=True)
+    page.write_text("of other runs")  # as a clone has it
+    (house / "fails").write_text("full-s0")
+    code, said = snakemake(house)
+    assert code == 1, said
+    assert started(house) == ["full-s0", "plain-s0"]
+    assert (folder / "full-s0/run.ipynb").read_text() == "executed", "the log is kept"
+    assert page.read_text() == "of other runs"
+
+    (house / "fails").unlink()
+    finished = folder / "plain-s0/metrics.json"
+    os.utime(finished, (0, 0))  # a clone's times mean nothing
+    before = finished.stat().st_mtime_ns
+    code, said = snakemake(house)
+    assert (code, started(house)) == (0, ["full-s0"]), said
+    assert page.read_text() == "" and finished.stat().st_mtime_ns == before
+
+    os.utime(page, (1, 1))
+    code, said = snakemake(house)
+    assert (code, started(house)) == (0, []), said
+    assert "Nothing to be done" in said
+
+
+@needs_snakemake
+@pytest.mark.parametrize("profile", ["default", "slurm"])
+def test_the_plan_of_a_profile_names_every_run_and_its_command(house, profile):
+    finish(house / PLACE / "plain-s0")
+    code, said = snakemake(
+        house, "-n", "-p", "--workflow-profile", f"profiles/{profile}"
+    )
+    assert code == 0, said
+    assert said.count("stand_in.py run toy --on plaza --variant full --seed 0") == 1
+    assert "plain-s0 " not in said and "--variant plain" not in said
+    assert said.count("stand_in.py sweep toy_parts --on plaza --seeds 0") == 1
+
+
+@needs_snakemake
+def test_a_sweep_goes_through_snakemake(house, monkeypatch, capsys):
+    pages = []
+    monkeypatch.setattr(execute, "_papermill", lambda *given: pages.append(given))
+    (house / "fails").write_text("full-s0")
+    code = cli.main(["sweep", "toy_parts", "--on", "plaza", "--seeds", "0"], house)
+    out, err = capsys.readouterr()
+    assert (code, len(pages)) == (1, 1), (house / batches.LOG).read_text()
+    first, done, failed, _ = out.splitlines()
+    assert first == "2 runs, 0 already there"
+    assert done == "[1/2] toy on plaza, plain-s0: plaza 50.0 mAP, 0 s"
+    assert failed == "[2/2] toy on plaza, full-s0: FAILED"
+    assert "toy on plaza, full-s0 failed: ValueError: told so" in err
