@@ -1,16 +1,66 @@
 """Files, written whole or not at all."""
 
 import os
+import platform
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: to a temporary name, then by rename."""
-    write_bytes(path, text.encode())
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`, which becomes `path` when the block ends.
+
+    What is written there reaches the disk before it is renamed: a process that is
+    killed leaves the old file or the new one. Where the block raises, `path` stays as
+    it was, and nothing else is left. What a killed process did leave is removed when
+    another process of this machine first writes into the folder.
+    """
+    _remove_leftovers(path.parent.absolute())
+    temporary = path.with_name(f".{path.name}.{_machine()}-{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """The same for bytes."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    """Write a file whole or not at all."""
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """The same for text, as UTF-8."""
+    write_bytes(path, text.encode())
+
+
+@cache
+def _machine() -> str:
+    """This machine in eight characters: a process id means nothing on another one."""
+    return f"{zlib.crc32(platform.node().encode()):08x}"
+
+
+@cache  # once in a process: a folder may get thousands of files
+def _remove_leftovers(folder: Path) -> None:
+    temporary = re.compile(rf"\..+\.{_machine()}-(\d+)\.tmp")
+    for path in folder.iterdir():
+        match = temporary.fullmatch(path.name)
+        if match and not _is_alive(int(match[1])):
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True

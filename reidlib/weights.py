@@ -1,32 +1,39 @@
 """Files of tensors: written whole or not at all, read without running code in them."""
 
-import os
 import pickle
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
+from reidlib.files import written_whole
+
+READABLE = 0o644  # safetensors writes files that only their owner can read
+
 
 def write_checkpoint(contents: Mapping[str, object], path: Path) -> None:
-    """Save tensors and plain values to path, through `<name>.partial` and a rename.
+    """Save tensors and plain values to path.
 
     A killed process leaves the old file or the new one, never a torn one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            torch.save(dict(contents), file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(path) as temporary, temporary.open("wb") as file:
+        torch.save(dict(contents), file)
+
+
+def write_tensors(
+    tensors: Mapping[str, Tensor], path: Path, notes: Mapping[str, str] | None = None
+) -> None:
+    """Save tensors to a .safetensors file, with notes in its header."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    with written_whole(path) as temporary:
+        save_file(plain, temporary, metadata=notes and dict(notes))
+        temporary.chmod(READABLE)
 
 
 def read_checkpoint(path: Path) -> dict:

@@ -20,7 +20,7 @@ SCIENCE: dict[str, set[str]] = {
     "losses": {"checks"},
     "pedestrians": {"checks"},
     "data": {"checks", "files"},
-    "backbones": {"weights", "checks"},
+    "backbones": {"weights", "checks", "files"},
     "models": {"backbones", "losses", "checks"},
     "benchmarks": {"data", "pedestrians", "checks", "files"},
     "evaluation": {"data"},

@@ -12,6 +12,7 @@ from PIL import Image
 
 from reidlib.data.samples import Benchmark
 from reidlib.evaluation.search import Search, ranking, spread
+from reidlib.files import written_whole
 from reidlib.pedestrians import RECIPES, draw_again, place_of
 
 
@@ -33,13 +34,12 @@ def write(
         return
     folder = Path(run_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    path, partial = folder / f"{kind}.npz", folder / f".{kind}.npz"
+    path = folder / f"{kind}.npz"
     if path.is_file():
         with np.load(path) as there:
             flat = {key: there[key] for key in there.files} | flat
-    with partial.open("wb") as file:
+    with written_whole(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **flat)
-    partial.replace(path)
 
 
 def _halved(values: np.ndarray) -> np.ndarray:

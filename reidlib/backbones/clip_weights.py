@@ -11,13 +11,13 @@ from pathlib import Path
 
 import open_clip
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from reidlib.backbones.clip import Clip, ImageTower, TextTower, set_grid
 from reidlib.backbones.resnet import ResNetStages, load_resnet, save_resnet
 from reidlib.backbones.torchscript import is_torchscript, read_torchscript
-from reidlib.weights import load_weights, read_checkpoint
+from reidlib.files import write_text
+from reidlib.weights import load_weights, read_checkpoint, write_tensors
 
 __all__ = [
     "Clip",
@@ -98,13 +98,8 @@ def save_tiny_clip(clip: Clip, path: Path, token_ids: Iterable[int]) -> None:
             )
     settings = deepcopy(clip.settings) | {"stride": clip.image.stride}
     settings["vision_cfg"]["image_size"] = list(clip.image.image_size)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    save_file(halves | {"token_rows": rows.int()}, partial)
-    partial.chmod(0o644)  # safetensors makes files that only their owner reads
-    partial.replace(path)
-    partial.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path.with_suffix(".json"))
+    write_tensors(halves | {"token_rows": rows.int()}, path)
+    write_text(path.with_suffix(".json"), json.dumps(settings, indent=2) + "\n")
 
 
 def _weights_path(source: str | Path) -> Path | None:

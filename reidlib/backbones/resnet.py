@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors.torch import save_file
 from timm.models.resnet import BasicBlock
 from timm.models.resnet import ResNet as TimmResNet
 from torch import Tensor, nn
 from torchvision.models import ResNet50_Weights, resnet50
 
-from reidlib.weights import load_weights, read_checkpoint
+from reidlib.weights import load_weights, read_checkpoint, write_tensors
 
 TINY_RESNET = Path(__file__).parents[1] / "assets" / "tiny_resnet.safetensors"
 
@@ -73,13 +72,10 @@ def save_resnet(
     branch = branch if gain == 1 else _amplified(branch, gain)
     state = trunk.state_dict() | branch.state_dict()
     halves = {
-        name: (value.half() if value.is_floating_point() else value).contiguous()
+        name: value.half() if value.is_floating_point() else value
         for name, value in state.items()
     }
-    partial = path.with_name(f"{path.name}.partial")
-    save_file(halves, partial)
-    partial.chmod(0o644)  # safetensors makes files that only their owner reads
-    partial.replace(path)
+    write_tensors(halves, path)
 
 
 def _amplified(branch: nn.Sequential, gain: float) -> nn.Sequential:

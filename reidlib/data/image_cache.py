@@ -24,6 +24,7 @@ from torchvision.transforms import v2
 from tqdm import tqdm
 
 from reidlib.data.transforms import Transform, read_picture, resize_of
+from reidlib.files import written_whole
 
 THREADS = 4  # decoding frees the interpreter, and a file server answers several at once
 PART = 256  # images that are decoded, and in memory, at a time
@@ -111,20 +112,18 @@ def _decode(file: Path, paths: Sequence[Path], resize: v2.Resize) -> None:
     read = partial(_pixels, resize=resize)
     shape = (len(paths), *resize.size, 3)
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    unfinished = file.with_suffix(".partial")
     bar = tqdm(total=len(paths), desc="decoding", unit="image", leave=False)
-    try:
-        with unfinished.open("wb") as out, ThreadPoolExecutor(THREADS) as pool, bar:
-            np.lib.format.write_array_header_1_0(out, header)
-            for start in range(0, len(paths), PART):
-                for pixels in pool.map(read, paths[start : start + PART]):
-                    out.write(pixels.data)
-                    bar.update()
-            out.flush()
-            os.fsync(out.fileno())
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with (
+        written_whole(file) as temporary,
+        temporary.open("wb") as out,
+        ThreadPoolExecutor(THREADS) as pool,
+        bar,
+    ):
+        np.lib.format.write_array_header_1_0(out, header)
+        for start in range(0, len(paths), PART):
+            for pixels in pool.map(read, paths[start : start + PART]):
+                out.write(pixels.data)
+                bar.update()
 
 
 def _pixels(path: Path, resize: v2.Resize) -> np.ndarray:

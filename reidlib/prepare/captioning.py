@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from reidlib.data.captions import FILE, Captions, captions_of, read_captions
 from reidlib.data.samples import Sample
+from reidlib.files import write_bytes
 from reidlib.prepare.pipelines import load_pipeline
 
 Captioner = Callable[[Sequence[Image.Image], str], list[str]]
@@ -120,6 +121,4 @@ def _mend(file: Path) -> None:
     content = file.read_bytes() if file.is_file() else b""
     whole = content[: content.rfind(b"\n") + 1]
     if whole != content or not content:
-        partial_file = file.with_name(f".{file.name}.tmp")
-        partial_file.write_bytes(whole)
-        partial_file.replace(file)
+        write_bytes(file, whole)

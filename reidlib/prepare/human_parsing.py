@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from reidlib.data.masks import read_mask
 from reidlib.data.samples import Sample, mask_path
+from reidlib.files import written_whole
 from reidlib.pedestrians import Part
 from reidlib.prepare.pipelines import load_pipeline
 
@@ -120,8 +121,7 @@ def write_masks(
             continue
         mask = _parsed(sample.path, parser)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.tmp")
-        mask.save(partial, format="PNG")
-        partial.replace(path)
+        with written_whole(path) as temporary:
+            mask.save(temporary, format="PNG")
         written += 1
     return written

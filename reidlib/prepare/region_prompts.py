@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import pandas as pd
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from reidlib.data.image_cache import ImageCache
@@ -20,6 +19,7 @@ from reidlib.evaluation.extraction import extract
 from reidlib.files import write_text
 from reidlib.pedestrians import Part
 from reidlib.pedestrians.canvas import REGION_PARTS as PART_OF
+from reidlib.weights import write_tensors
 
 UNKNOWN = -1
 NO_MASKS = (
@@ -83,13 +83,8 @@ def save_prompts(
 
     Its history goes beside them, as <path without suffix>.csv.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {"prototypes": prototypes, "context": context}
-    tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    partial = path.with_name(f".{path.name}")
-    save_file(tensors, partial, metadata={"names": json.dumps(list(names))})
-    partial.chmod(0o644)  # safetensors makes files that only their owner reads
-    partial.replace(path)
+    write_tensors(tensors, path, notes={"names": json.dumps(list(names))})
     write_text(path.with_suffix(".csv"), history.to_csv(index=False))
 
 

@@ -141,10 +141,10 @@ image_cache.ImageCache.at("kept", "data").pictures(paths, plain)
 def test_what_was_killed_is_made_anew(samples, cache, tmp_path):
     done = subprocess.run([sys.executable, "-c", KILLED], cwd=tmp_path, check=False)
     assert done.returncode == -signal.SIGKILL
-    assert sorted(p.suffix for p in cache.folder.iterdir()) == [".lock", ".partial"]
+    assert sorted(p.suffix for p in cache.folder.iterdir()) == [".lock", ".tmp"]
     ordered = sorted(samples)
     found = pictures(cache, ordered)
-    assert not list(cache.folder.glob("*.partial"))
+    assert not list(cache.folder.glob("*.tmp"))
     whole = ImageCache(tmp_path / "whole", cache.data_root)
     assert found.file.name == pictures(whole, ordered).file.name
     assert np.array_equal(found.pixels, pictures(whole, ordered).pixels)

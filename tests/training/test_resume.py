@@ -82,7 +82,10 @@ def test_resume_after_kill_9_is_exact(tmp_path):
     )
     assert killed.returncode == -9, killed.stderr.decode()
     assert read_checkpoint(path)["epoch"] == 3
-    path.with_name("checkpoint.pt.partial").write_bytes(b"torn by a kill")
+    assert all(
+        name.name.startswith((".checkpoint.pt.", "checkpoint.pt"))
+        for name in tmp_path.iterdir()
+    )
     # The resumed run makes fewer steps than the killed one: it did not start anew.
     resumed = toy_run(objective=KilledAt(step), checkpoint=path)
     assert_equal_runs(resumed, toy_run())

@@ -25,6 +25,7 @@ from reidlib.benchmarks.readers.folders import (
 )
 from reidlib.benchmarks.readers.layouts import TREES
 from reidlib.data.samples import Benchmark, Sample
+from reidlib.files import written_whole
 
 RAW = "cuhk-03.mat"
 RAW_FOLDERS = ("cuhk03", "cuhk03np", "cuhk03release")
@@ -165,6 +166,5 @@ def _cells(file: h5py.File, kind: str) -> Iterator[tuple[str, Any]]:
 
 def _write(path: Path, cell: h5py.Dataset) -> None:
     pixels = np.ascontiguousarray(cell[()].T)  # (3, W, H) -> (H, W, 3)
-    partial = path.with_name(f".{path.name}.tmp")
-    Image.fromarray(pixels).save(partial, format="PNG")
-    partial.replace(path)
+    with written_whole(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="PNG")

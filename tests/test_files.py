@@ -1,0 +1,74 @@
+"""Files are whole or not there, and nothing else is left beside them."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+
+import pytest
+from toys.killed import of_a_dead_process
+
+from reidlib import files
+from reidlib.files import write_bytes, write_text, written_whole
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_is_written_becomes_the_file_and_nothing_else_is_left(tmp_path):
+    path = tmp_path / "ä #1: x.json"
+    write_text(path, "old ü")
+    with written_whole(path) as temporary:
+        temporary.write_bytes(b"new")
+        assert path.read_text("utf-8") == "old ü"
+        assert temporary.parent == path.parent, "one file system: a rename is enough"
+    assert path.read_bytes() == b"new"
+    assert names(tmp_path) == [path.name]
+
+
+def test_a_block_that_raises_leaves_the_file_as_it_was(tmp_path):
+    path = tmp_path / "metrics.json"
+    write_bytes(path, b"old")
+    with pytest.raises(ZeroDivisionError), written_whole(path) as temporary:
+        temporary.write_bytes(b"half")
+        raise ZeroDivisionError
+    assert (path.read_bytes(), names(tmp_path)) == (b"old", ["metrics.json"])
+
+
+def test_a_full_disk_leaves_nothing(tmp_path):
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "from reidlib.files import write_text\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, (1000, {resource.RLIM_INFINITY}))\n"
+        f"write_text(Path({str(tmp_path / 'metrics.json')!r}), 'x' * 5000)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1 and "File too large" in done.stderr
+    assert names(tmp_path) == []
+
+
+def test_what_a_killed_process_left_is_removed_and_what_is_being_written_stays(
+    tmp_path,
+):
+    path = tmp_path / "checkpoint.pt"
+    code = (
+        "import os, signal; from pathlib import Path\n"
+        "from reidlib.files import written_whole\n"
+        f"with written_whole(Path({str(path)!r})) as temporary:\n"
+        "    temporary.touch()\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code])
+    assert done.returncode == -signal.SIGKILL and len(names(tmp_path)) == 1
+    (tmp_path / of_a_dead_process("history.csv")).touch()
+    alive = f".history.csv.{files._machine()}-{os.getppid()}.tmp"
+    elsewhere = of_a_dead_process("a").replace(files._machine(), "00000000")
+    for name in (alive, elsewhere, ".keep.tmp"):
+        (tmp_path / name).touch()
+    write_text(path, "whole")
+    assert names(tmp_path) == sorted([".keep.tmp", elsewhere, alive, "checkpoint.pt"])
+
+
+def test_the_process_of_another_user_is_alive():
+    assert files._is_alive(1)
