@@ -1,21 +1,27 @@
-"""Checks of settings that several rooms share, and the nearest right name."""
+"""Checks of settings, and what to say of an unknown name."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
-def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
+def check_choice(name: str, value: str, choices: Collection[str]) -> None:
+    """Raise a ValueError unless a setting's value is one of its choices.
+
+    >>> check_choice("pooling", "median", ("avg", "max"))
+    Traceback (most recent call last):
+    ValueError: pooling is 'median': choose from avg, max
+    """
     if value not in choices:
-        raise ValueError(f"{name} is {value!r}: choose from {sorted(choices)}")
+        raise ValueError(f"{name} is {value!r}: choose from {', '.join(choices)}")
 
 
-LEAST = {  # of whole numbers, by the names that notebooks have for them
+LEAST = {  # the least value of a whole number, by its name in the notebooks
     **dict.fromkeys(("seed", "evaluate_every", "workers", "warmup_epochs", "pad"), 0),
     **dict.fromkeys(("epochs", "checkpoint_every", "batch_size_test"), 1),
     **dict.fromkeys(("num_identities_per_batch", "images_per_identity"), 1),
     **dict.fromkeys(("image_height", "image_width"), 1),
 }
-SEEDS = 2**32  # NumPy's
+SEEDS = 2**32  # that many does NumPy take
 
 
 def check_settings(**settings: int) -> None:

@@ -3,7 +3,9 @@
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from reidlib.checks import check_choice as _check_choice
+from reidlib.checks import check_choice
+
+FORMS = ("eq4", "v1", "v2")
 
 
 def target_attention_loss(
@@ -19,7 +21,7 @@ def target_attention_loss(
     ||.||  over the H * W positions of one channel of one image, at least 1e-6
     Gradients reach F, B and Z. For maps >= 0, eq4 lies in [0, sqrt(2 / (H W))].
     """
-    _check_choice("target_attention", form, ("none", "v1", "v2", "eq4"))
+    check_choice("target_attention", form, FORMS)
     if form == "v1":
         return (foreground_map + background_map).mean()
     if form == "eq4":

@@ -14,8 +14,11 @@ from torch.nn.functional import cross_entropy
 
 from reidlib.backbones.clip import ImageTower
 from reidlib.backbones.resnet import ResNetStages
+from reidlib.checks import check_choice
 from reidlib.losses.triplet import triplet_loss
 from reidlib.models.layers import BNNeck
+
+TEST_FEATURES = ("before", "after")  # the batch norm
 
 
 class Output(NamedTuple):
@@ -36,8 +39,10 @@ class ResNetBaseline(nn.Module):
         self, stages: ResNetStages, *, num_identities: int, test_feature: str = "after"
     ) -> None:
         super().__init__()
-        self.after = _is_after(test_feature)
-        self.trunk, self.branch = stages.trunk, stages.branch
+        check_choice("test_feature", test_feature, TEST_FEATURES)
+        self.after = test_feature == "after"
+        self.trunk = stages.trunk
+        self.branch = stages.branch
         self.neck = BNNeck(stages.width, num_identities)
 
     def pool(self, images: Tensor) -> Tensor:
@@ -65,10 +70,15 @@ class ClipBaseline(nn.Module):
     """
 
     def __init__(
-        self, image_tower: ImageTower, *, num_identities: int, test_feature="before"
+        self,
+        image_tower: ImageTower,
+        *,
+        num_identities: int,
+        test_feature: str = "before",
     ) -> None:
         super().__init__()
-        self.after = _is_after(test_feature)
+        check_choice("test_feature", test_feature, TEST_FEATURES)
+        self.after = test_feature == "after"
         self.image_tower = image_tower
         self.neck = BNNeck(image_tower.width, num_identities)
         self.joint_neck = BNNeck(image_tower.joint_width, num_identities)
@@ -117,11 +127,3 @@ def objective(
         "identity": torch.stack(identity).sum(),
         "triplet": torch.stack(triplet).sum(),
     }
-
-
-def _is_after(test_feature: str) -> bool:
-    if test_feature not in ("before", "after"):
-        raise ValueError(
-            f"test_feature is {test_feature!r}: choose before or after the batch norm"
-        )
-    return test_feature == "after"

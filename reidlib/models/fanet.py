@@ -13,6 +13,7 @@ Shapes     B images, C channels, H x W positions, k attention maps, S stripes (1
 """
 
 from copy import deepcopy
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -20,8 +21,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from reidlib.backbones.resnet import ResNetStages
-from reidlib.checks import check_choice as _check_choice
-from reidlib.losses.target_attention import target_attention_loss
+from reidlib.checks import check_choice
+from reidlib.losses.target_attention import FORMS, target_attention_loss
 
 SCALES = (1, 2, 4, 8)
 POOLING = {  # (B, C, stripes, rows, W) -> (B, C, stripes)
@@ -78,7 +79,8 @@ class StripeHead(nn.Module):
         super().__init__()
         self.scales = SCALES if pyramid else (1,)
         self.pool = POOLING[pool if pyramid else "avg"]
-        self.embeddings, self.classifiers = nn.ModuleList(), nn.ModuleList()
+        self.embeddings = nn.ModuleList()
+        self.classifiers = nn.ModuleList()
         for _ in range(sum(self.scales)):
             embedding = nn.Sequential(
                 nn.Linear(width, stripe_width, bias=False),
@@ -139,26 +141,35 @@ class FANet(nn.Module):
         pooling: str = "sum",
     ) -> None:
         super().__init__()
-        _check_choice("pooling", pooling, POOLING)
+        check_choice("pooling", pooling, POOLING)
         if interaction and not (enhancement and background):
             raise ValueError(
                 f"interaction=True needs enhancement (is {enhancement}) and background "
                 f"(is {background}): set both to True, or interaction=False"
             )
-        width, parts = stages.width, (pyramid, stripe_width, pooling)
+        width = stages.width
+        head = partial(
+            StripeHead,
+            width,
+            pyramid=pyramid,
+            stripe_width=stripe_width,
+            pool=pooling,
+        )
         enhance = TargetEnhancement(width, attention_maps) if enhancement else None
-        background_head = StripeHead(width, num_cameras, *parts) if background else None
+        background_head = head(num_classes=num_cameras) if background else None
+        foreground_head = head(num_classes=num_identities)
         self.interaction = interaction
-        self.trunk, self.foreground_branch = stages.trunk, stages.branch
+        self.trunk = stages.trunk
+        self.foreground_branch = stages.branch
         self.enhancement = enhance
-        self.foreground_head = StripeHead(width, num_identities, *parts)
+        self.foreground_head = foreground_head
         self.background_branch = deepcopy(stages.branch) if background else None
         self.background_head = background_head
 
     def foreground(self, low_level: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Return F (B, C, H, W), Z (B, 1, H, W) or None, and stripes (S, B, D)."""
         foreground_map = self.foreground_branch(low_level)
-        mask = self.enhancement and self.enhancement(foreground_map)
+        mask = None if self.enhancement is None else self.enhancement(foreground_map)
         stripes = self.foreground_head.stripes(gate(foreground_map, mask))
         return foreground_map, mask, stripes
 
@@ -177,10 +188,14 @@ class FANet(nn.Module):
             gated = gate(background_map, 1 - mask if self.interaction else None)
             background_stripes = self.background_head.stripes(gated)
             camera_logits = self.background_head.classify(background_stripes)
-        embedding = stripes.transpose(0, 1).flatten(1)  # (B, S * D)
-        identity_logits = self.foreground_head.classify(stripes)
-        maps = foreground_map, background_map, mask
-        return Output(embedding, identity_logits, camera_logits, *maps)
+        return Output(
+            embedding=stripes.transpose(0, 1).flatten(1),  # (B, S * D)
+            identity_logits=self.foreground_head.classify(stripes),
+            camera_logits=camera_logits,
+            foreground_map=foreground_map,
+            background_map=background_map,
+            mask=mask,
+        )
 
 
 def gate(feature_map: Tensor, mask: Tensor | None) -> Tensor:
@@ -209,7 +224,8 @@ def objective(
     target_attention  none | v1 | v2 | eq4, the rows of Table II
     reduction         of the losses of the S stripes: mean | sum
     """
-    _check_choice("reduction", reduction, ("mean", "sum"))
+    check_choice("target_attention", target_attention, ("none", *FORMS))
+    check_choice("reduction", reduction, ("mean", "sum"))
     maps = output.foreground_map, output.background_map, output.mask
     terms = {"identity": stripe_loss(output.identity_logits, batch.labels, reduction)}
     if output.camera_logits is not None:

@@ -14,15 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reidlib.backbones.clip import ImageTower
+from reidlib.checks import check_choice
 from reidlib.losses.triplet import triplet_loss
 from reidlib.models.layers import BNNeck
 
-CHOICES = {
-    "regions": ("none", "stripe", "text"),
-    "assessment": ("none", "even", "dai", "iai", "both"),
-    "ram": ("softmax", "mean"),
-    "momentum_of": ("old", "new"),
-}
+REGIONS = ("none", "stripe", "text")
+ASSESSMENTS = ("none", "even", "dai", "iai", "both")
 
 
 class Embedding(NamedTuple):
@@ -68,13 +65,15 @@ def masked_mean(patches: Tensor, masks: Tensor) -> Tensor:
 class RegionMemory(nn.Module):
     """Centres C_j (N, D) of the regions' features (Sec. III-D); empty until `start`.
 
-    kept        weight of the old centre      threshold  of alpha, to move the centre
+    kept        weight of the old centre
+    threshold   of alpha, above which a region moves its centre
     pass_rates  share (N,) of regions above it, a mean over all updates
     """
 
     def __init__(self, shape: tuple[int, int], kept: float, threshold: float) -> None:
         super().__init__()
-        self.kept, self.threshold = kept, threshold
+        self.kept = kept
+        self.threshold = threshold
         self.register_buffer("centers", torch.zeros(shape))
         self.register_buffer("pass_rates", torch.zeros(shape[0]))
         self.register_buffer("updates", torch.tensor(0))
@@ -108,13 +107,14 @@ class RegionMemory(nn.Module):
 class RGANet(nn.Module):
     """A CLIP image tower; a neck and a classifier for the image and for each region.
 
-    prototypes      p_1..p_N (N, D), kept as they are; stripes only count them
-    regions         none (the baseline) | stripe (Table V, 1-4) | text (5-8)
-    assessment      none (w = 1) | even (w = 1 / N) | dai (alpha) | iai (beta) | both
-    ram             softmax | mean of the indicators is w; beta alone is a softmax
-    gamma           of Eq. 1      threshold  of alpha, for a region to be remembered
-    class_token     is the global feature, in place of the mean over patches
-    momentum        m_u of Eq. 5, the weight of the old centre (as printed) | the new
+    prototypes   p_1..p_N (N, D), not trained here; stripes only need their number
+    regions      none (the baseline) | stripe (Table V, 1-4) | text (5-8)
+    assessment   none (w = 1) | even (w = 1 / N) | dai (alpha) | iai (beta) | both
+    ram          w is the softmax | the mean of the indicators; beta alone is a softmax
+    gamma        of Eq. 1
+    class_token  is the global feature, in place of the mean over patches
+    momentum     m_u of Eq. 5, the weight of the old centre (as printed) | the new
+    threshold    of alpha, above which a region moves its centre
     """
 
     def __init__(
@@ -133,21 +133,31 @@ class RGANet(nn.Module):
         threshold: float = 0.85,
     ) -> None:
         super().__init__()
-        given = (regions, assessment, ram, momentum_of)
-        for (name, choices), value in zip(CHOICES.items(), given, strict=True):
-            if value not in choices:
-                raise ValueError(f"{name} is {value!r}: choose from {choices}")
-        N, D = (0 if regions == "none" else len(prototypes)), image_tower.joint_width
-        has_alpha, has_beta = (N and assessment in (a, "both") for a in ("dai", "iai"))
-        fixed = prototypes.detach().clone() if regions == "text" else None
-        kept = momentum if momentum_of == "old" else 1 - momentum
-        self.image_tower, self.grid, self.num_regions = image_tower, image_tower.grid, N
-        self.gamma, self.mean_ram, self.class_token = gamma, ram == "mean", class_token
-        self.register_buffer("prototypes", fixed)
+        check_choice("regions", regions, REGIONS)
+        check_choice("assessment", assessment, ASSESSMENTS)
+        check_choice("ram", ram, ("softmax", "mean"))
+        check_choice("momentum_of", momentum_of, ("old", "new"))
+        N = 0 if regions == "none" else len(prototypes)
+        D = image_tower.joint_width
+        self.image_tower = image_tower
+        self.grid = image_tower.grid
+        self.num_regions = N
+        self.gamma = gamma
+        self.class_token = class_token
+        self.mean_ram = ram == "mean"
         self.even = 1 / N if N and assessment == "even" else 1.0  # w
-        self.background = None if fixed is None else nn.Parameter(0.02 * torch.randn(D))
-        self.discrimination = nn.Linear(D, 1) if has_alpha else None  # W_a
-        self.memory = RegionMemory((N, D), kept, threshold) if has_beta else None
+        self.register_buffer("prototypes", None)
+        self.background = None  # p_0
+        if regions == "text":
+            self.prototypes = prototypes.detach().clone()
+            self.background = nn.Parameter(0.02 * torch.randn(D))
+        self.discrimination = None  # W_a
+        if N and assessment in ("dai", "both"):
+            self.discrimination = nn.Linear(D, 1)
+        self.memory = None
+        if N and assessment in ("iai", "both"):
+            kept = momentum if momentum_of == "old" else 1 - momentum
+            self.memory = RegionMemory((N, D), kept, threshold)
         self.neck = BNNeck(D, num_identities)
         self.region_necks = nn.ModuleList(BNNeck(D, num_identities) for _ in range(N))
 
@@ -187,8 +197,8 @@ class RGANet(nn.Module):
 
     def forward(self, images: Tensor) -> Output:
         """Embed, assess and classify images (B, 3, height, width)."""
-        tokens, masks = self.image_tower(images).joint.float(), None  # (B, 1+P, D)
-        patches = tokens[:, 1:]
+        tokens = self.image_tower(images).joint.float()  # (B, 1+P, D)
+        patches, masks = tokens[:, 1:], None
         pooled = tokens[:, 0] if self.class_token else patches.mean(1)
         with torch.autocast(tokens.device.type, enabled=False):
             if self.background is None:
@@ -198,9 +208,15 @@ class RGANet(nn.Module):
                 regions = masked_mean(patches, masks[:, 1:].flatten(2))
             alpha, beta, weights = self.assess(regions)
         pairs = zip(self.region_necks, regions.unbind(1), strict=True)
-        logits = tuple(neck(region).logits for neck, region in pairs) or None
-        embedding = Embedding(pooled, regions, weights)
-        return Output(embedding, masks, alpha, beta, self.neck(pooled).logits, logits)
+        region_logits = tuple(neck(region).logits for neck, region in pairs)
+        return Output(
+            embedding=Embedding(pooled, regions, weights),
+            masks=masks,
+            alpha=alpha,
+            beta=beta,
+            logits=self.neck(pooled).logits,
+            region_logits=region_logits or None,
+        )
 
 
 def objective(
@@ -211,22 +227,31 @@ def objective(
     margin: float = 0.3,
     soft_margin: bool = False,
 ) -> dict[str, Tensor]:
-    """Return the terms of Eq. 8, not weighted; without regions only the last two.
+    """Return the terms of Eq. 8, not weighted; without regions only the first two.
 
+        identity         CE of F_g, a mean over images
+        triplet          of F_g
         region_identity  sum over j of mean over images of w_j CE_j      (Eq. 7)
         region_triplet   sum over j of the triplet loss of F^r_j
 
-    identity and triplet are of F_g. batch has labels (B,) from 0. w has gradients.
+    CE  cross-entropy. batch has labels (B,) from 0. Gradients reach w.
     """
-    margins = {"margin": margin, "soft_margin": soft_margin}
-    triplet = partial(triplet_loss, labels=batch.labels, **margins)
-    identity = partial(F.cross_entropy, target=batch.labels, reduction="none")
-    identity = partial(identity, label_smoothing=label_smoothing)
+    triplet = partial(
+        triplet_loss, labels=batch.labels, margin=margin, soft_margin=soft_margin
+    )
+    identity = partial(  # (B,), not yet a mean
+        F.cross_entropy,
+        target=batch.labels,
+        label_smoothing=label_smoothing,
+        reduction="none",
+    )
     pooled, regions, weights = output.embedding
     terms = {"identity": identity(output.logits).mean(), "triplet": triplet(pooled)}
     if output.region_logits is not None:
         pairs = zip(weights.unbind(1), output.region_logits, strict=True)
-        terms["region_identity"] = sum((w * identity(x)).mean() for w, x in pairs)
+        terms["region_identity"] = sum(
+            (weight * identity(logits)).mean() for weight, logits in pairs
+        )
         terms["region_triplet"] = sum(triplet(region) for region in regions.unbind(1))
     return terms
 

@@ -116,7 +116,7 @@ def test_the_compared_side_of_the_norm_is_a_choice(kind, test_feature):
     expected = {"before": before, "after": after}[test_feature]
     torch.testing.assert_close(output.embedding, expected)
     torch.testing.assert_close(model.embed(images()), expected)
-    with pytest.raises(ValueError, match=r"test_feature is 'behind'.*before or after"):
+    with pytest.raises(ValueError, match=r"test_feature is 'behind'.*before, after"):
         build(kind, test_feature="behind")
 
 
