@@ -3,7 +3,8 @@
 *Background Matters Too: A Language-Enhanced Adversarial Framework for Person
 Re-Identification*.
 Sections   "Dual-Branch Cross-modal Attention Module" -> CrossModal, FBA
-           Eq. 2-3 -> map_similarity, differential_mask      Eq. 4-10 -> fba_losses.py
+           Eq. 2-3 -> map_similarity, differential_mask (fba_attention.py)
+           Eq. 5-7, 9 -> losses/diversity.py      Eq. 4, 8, 10 -> objective
 Readings   V_f = V_b. Only words count in Eq. 2-3: no start, end or padding of a text.
 Shapes     B images, N patches, K captions each (foreground first), L text positions,
            W width, M identities
@@ -17,15 +18,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reidlib.backbones.clip import ImageTower, TextTower
+from reidlib.checks import check_choice
 from reidlib.losses.diversity import consistency_loss, tri_div_loss
 from reidlib.losses.triplet import triplet_loss
 from reidlib.models.fba_attention import CrossModal, differential_mask, map_similarity
 from reidlib.models.layers import BNNeck
 
-CHOICES = {
-    "mask": ("none", "literal", "one_minus"),
-    "pairing": ("index", "background_mean"),
-}
+MASKS = ("none", "literal", "one_minus")
+PAIRINGS = ("index", "background_mean")
 
 
 class Embedding(NamedTuple):
@@ -63,7 +63,9 @@ class FBA(nn.Module):
     background   the background branch as well (rows 3-4); a mask needs it
     mask         of Eq. 3: none (F_f^T is the end of text) | literal | one_minus
     pairing      of Eq. 2: index | background_mean
-    detach_mask  no gradient passes through m      heads, depth, residual  of CrossModal
+    detach_mask  no gradient passes through m
+
+    heads, depth and residual are those of CrossModal.
     """
 
     def __init__(
@@ -82,22 +84,26 @@ class FBA(nn.Module):
         residual: bool = True,
     ) -> None:
         super().__init__()
-        for name, value in (("mask", mask), ("pairing", pairing)):
-            if value not in CHOICES[name]:
-                raise ValueError(f"{name} is {value!r}: choose from {CHOICES[name]}")
+        check_choice("mask", mask, MASKS)
+        check_choice("pairing", pairing, PAIRINGS)
         if cross_modal and mask != "none" and not background:
             raise ValueError(f"mask={mask!r} needs background=True, or set it to none")
-        width, joint_width = image_tower.width, text_tower.joint_width
-        shape = {"heads": heads, "depth": depth, "residual": residual}
-        neck = partial(BNNeck, width, num_identities)
-        self.image_tower, self.grid = image_tower, image_tower.grid
-        self.num_captions, self.mask, self.pairing = 1 + background, mask, pairing
+        width = image_tower.width
+        self.num_captions = 1 + background
+        self.mask = mask
+        self.pairing = pairing
         self.detach_mask = detach_mask
-        self.text_tower = text_tower.requires_grad_(False) if cross_modal else None
-        self.projection = nn.Linear(joint_width, width) if cross_modal else None
-        self.module = CrossModal(width, **shape) if cross_modal else None
-        self.neck = neck()
-        self.crossed_necks = nn.ModuleList(neck() for _ in range(2 * cross_modal))
+        self.image_tower = image_tower
+        self.grid = image_tower.grid
+        self.text_tower = self.projection = self.module = None
+        if cross_modal:
+            self.text_tower = text_tower.requires_grad_(False)
+            self.projection = nn.Linear(text_tower.joint_width, width)
+            self.module = CrossModal(width, heads=heads, depth=depth, residual=residual)
+        self.neck = BNNeck(width, num_identities)
+        self.crossed_necks = nn.ModuleList(  # of F_f^V and F_f^T
+            BNNeck(width, num_identities) for _ in range(2 * cross_modal)
+        )
 
     def read(self, captions: Tensor) -> Texts:
         """Read token ids (B, K, L) of captions; the tower gets no gradient."""
@@ -111,13 +117,15 @@ class FBA(nn.Module):
 
     def by_image(self, tokens: Tensor, texts: Texts, count: int) -> Tensor:
         """Return F^V (B, count, W) of tokens V (B, 1+N, W) and the first captions."""
-        size, queries = count * len(tokens), tokens.repeat(count, 1, 1)
+        size = count * len(tokens)
+        queries = tokens.repeat(count, 1, 1)
         found = self.module(queries, texts.tokens[:size], texts.padding[:size])
         return found[:, 0].unflatten(0, (count, -1)).transpose(0, 1)
 
     def by_text(self, tokens: Tensor, texts: Texts) -> tuple[Tensor, Tensor, Tensor]:
         """Return F^T (B, K, W), attention (B, K, L, N), and m (B, L) or None."""
-        folded, keys = (self.num_captions, -1), tokens.repeat(self.num_captions, 1, 1)
+        folded = (self.num_captions, -1)
+        keys = tokens.repeat(self.num_captions, 1, 1)
         found, weights = self.module.attend(texts.tokens, keys, texts.padding)
         ends = found[torch.arange(len(found), device=found.device), texts.ends]
         features = ends.unflatten(0, folded).transpose(0, 1)  # (B, K, W)
@@ -130,7 +138,8 @@ class FBA(nn.Module):
         shares = mask / mask.sum(1, keepdim=True)
         shares = shares.detach() if self.detach_mask else shares
         pooled = (shares[..., None] * found[: len(tokens)]).sum(1)  # (B, W)
-        return torch.stack([pooled, *features.unbind(1)[1:]], 1), attention, mask
+        features = torch.stack([pooled, *features.unbind(1)[1:]], 1)
+        return features, attention, mask
 
     def embed(self, images: Tensor, captions: Tensor | None = None) -> Embedding:
         """Return what `distances` compares; without captions the image's part alone."""
@@ -138,8 +147,9 @@ class FBA(nn.Module):
         if captions is None or self.module is None:
             return Embedding(tokens[:, 0], tokens[:, :0])
         texts = self.read(captions[:, : self.num_captions])
-        by_image, by_text = self.by_image(tokens, texts, 1), self.by_text(tokens, texts)
-        return Embedding(tokens[:, 0], torch.cat([by_image, by_text[0][:, :1]], 1))
+        by_image = self.by_image(tokens, texts, 1)
+        by_text, _, _ = self.by_text(tokens, texts)
+        return Embedding(tokens[:, 0], torch.cat([by_image, by_text[:, :1]], 1))
 
     def forward(self, images: Tensor, captions: Tensor | None = None) -> Output:
         """Run all branches on images (B, 3, height, width).
@@ -147,19 +157,24 @@ class FBA(nn.Module):
         captions  token ids (B, K, L), the person's first; the baseline reads none
         """
         tokens = self.image_tower(images).last  # (B, 1+N, W)
-        embedding = Embedding(tokens[:, 0], tokens[:, :0])
-        logits = self.neck(embedding.visual).logits
+        visual = tokens[:, 0]
+        logits = self.neck(visual).logits
         if self.module is None:
-            return Output(embedding, None, logits, None, None, None)
+            none = Embedding(visual, tokens[:, :0])
+            return Output(none, None, logits, None, None, None)
         texts = self.read(captions[:, : self.num_captions])
         by_image = self.by_image(tokens, texts, self.num_captions)
         by_text, attention, mask = self.by_text(tokens, texts)
         both = torch.stack([by_image, by_text], 2)  # (B, K, 2, W)
         pairs = zip(self.crossed_necks, both[:, 0].unbind(1), strict=True)
-        crossed = torch.stack([neck(feature).logits for neck, feature in pairs])
-        background = both[:, 1] if self.num_captions > 1 else None
-        embedding = embedding._replace(crossed=both[:, 0])
-        return Output(embedding, background, logits, crossed, attention, mask)
+        return Output(
+            embedding=Embedding(visual, both[:, 0]),
+            background=both[:, 1] if self.num_captions > 1 else None,
+            logits=logits,
+            crossed_logits=torch.stack([neck(x).logits for neck, x in pairs]),
+            attention=attention,
+            mask=mask,
+        )
 
 
 def distances(query: Embedding, gallery: Embedding, feature: str = "all") -> Tensor:
@@ -167,8 +182,7 @@ def distances(query: Embedding, gallery: Embedding, feature: str = "all") -> Ten
 
     feature  all: class token, F_f^V and F_f^T, each of length 1 | visual: class token
     """
-    if feature not in ("all", "visual"):
-        raise ValueError(f"feature is {feature!r}: choose from all, visual")
+    check_choice("feature", feature, ("all", "visual"))
     with torch.autocast(query.visual.device.type, enabled=False):
         ours, theirs = (_unit(embedding, feature) for embedding in (query, gallery))
         return (1 - ours @ theirs.T).clamp_min(0)
@@ -191,13 +205,16 @@ def objective(
 ) -> dict[str, Tensor]:
     """Return the terms of Eq. 10, not weighted; terms of absent parts are absent.
 
-        identity, triplet                  of the class token
-        crossed_identity, crossed_triplet  sums over F_f^V and F_f^T
-        tri_div, consistency               L_div of Eq. 8, where diversity asks for it
+        identity          of the class token                         (Eq. 4)
+        triplet           of the class token
+        crossed_identity  sum over F_f^V and F_f^T                   (Eq. 4)
+        crossed_triplet   sum over F_f^V and F_f^T
+        tri_div           of F_f and F_b                             (Eq. 5-6, 9)
+        consistency       of F_f and F_b, with tri_div L_div         (Eq. 7-8)
 
-    batch   has labels (B,) from 0
-    margin  of the triplet losses, batch-hard as in losses.py, and of tri_div
-    Raises ValueError for diversity without a background branch.
+    margin  of the triplet losses, which are batch-hard, and of tri_div
+    batch has labels (B,) from 0. Raises ValueError for diversity without a background
+    branch.
     """
     triplet = partial(triplet_loss, labels=batch.labels, margin=margin)
     identity = partial(
@@ -206,15 +223,18 @@ def objective(
     visual, crossed = output.embedding
     terms = {"identity": identity(output.logits), "triplet": triplet(visual)}
     if output.crossed_logits is not None:
-        terms["crossed_identity"] = sum(identity(x) for x in output.crossed_logits)
-        terms["crossed_triplet"] = sum(triplet(x) for x in crossed.unbind(1))
+        terms["crossed_identity"] = sum(
+            identity(logits) for logits in output.crossed_logits
+        )
+        terms["crossed_triplet"] = sum(
+            triplet(feature) for feature in crossed.unbind(1)
+        )
     if diversity:
         if output.background is None:
             raise ValueError(
                 "diversity compares the branches: build the model with cross_modal and "
                 "background, or set diversity=False"
             )
-        regions = crossed, output.background
-        terms["tri_div"] = tri_div_loss(*regions, margin)
-        terms["consistency"] = consistency_loss(*regions)
+        terms["tri_div"] = tri_div_loss(crossed, output.background, margin)
+        terms["consistency"] = consistency_loss(crossed, output.background)
     return terms

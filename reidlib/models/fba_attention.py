@@ -1,7 +1,5 @@
 """FBA's cross-modal attention and the mask from the difference of its maps."""
 
-from functools import partial
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,16 +13,26 @@ class CrossModal(nn.Module):
     """One attention across modalities, then blocks of self-attention: IRRA's, wider.
 
     residual   around the cross-attention; IRRA (Jiang and Ye 2023) has none
-    Q query tokens, K key tokens; paddings (B, Q), (B, K) are True for what is no token.
+
+    Q query tokens, K key tokens; paddings (B, Q), (B, K) are True where there is none.
     """
 
     def __init__(self, width: int, *, heads: int, depth: int, residual: bool) -> None:
         super().__init__()
-        self.attention, self.residual = CrossAttention(width, heads), residual
-        kind = {"dropout": 0.0, "activation": "gelu", "norm_first": True}
-        kind |= {"dim_feedforward": 4 * width, "batch_first": True}
-        block = partial(nn.TransformerEncoderLayer, width, heads, **kind)
-        self.blocks = nn.ModuleList(block() for _ in range(depth))
+        self.residual = residual
+        self.attention = CrossAttention(width, heads)
+        self.blocks = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                width,
+                heads,
+                dim_feedforward=4 * width,
+                dropout=0.0,
+                activation="gelu",
+                batch_first=True,
+                norm_first=True,
+            )
+            for _ in range(depth)
+        )
         self.norm = nn.LayerNorm(width)
 
     def forward(self, queries: Tensor, keys: Tensor, key_padding: Tensor) -> Tensor:
@@ -41,7 +49,7 @@ class CrossModal(nn.Module):
     def refine(
         self, queries: Tensor, found: Tensor, padding: Tensor | None = None
     ) -> Tensor:
-        """Let queries (B, Q, W) talk about what they have found, and normalise."""
+        """Add what queries (B, Q, W) found, mix by self-attention, normalise."""
         tokens = queries + found if self.residual else found
         for block in self.blocks:
             tokens = block(tokens, src_key_padding_mask=padding)
@@ -49,7 +57,7 @@ class CrossModal(nn.Module):
 
 
 def map_similarity(attention: Tensor, words: Tensor, pairing: str = "index") -> Tensor:
-    """How alike words see the image in both branches: s (B, L), in float32.
+    """How alike both branches see the image at each word: s (B, L), in float32.
 
         s_j = <W_f(:, j), W_b(:, j)> / (||W_f(:, j)|| ||W_b(:, j)||)     FBA, Eq. 2
 

@@ -21,12 +21,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reidlib.backbones.clip import ImageTokens, ImageTower
+from reidlib.checks import check_choice
 from reidlib.losses.arcface import arcface_loss
 from reidlib.losses.contrastive import contrastive_loss
 from reidlib.losses.triplet import triplet_loss
 from reidlib.models.layers import BNNeck, CrossAttention, PlainAttention
 
-FUSION, FUSED = ("dynamic", "average", "sum", "concat"), ("feature", "logit")
+FUSIONS = ("dynamic", "average", "sum", "concat")
 
 
 class Output(NamedTuple):
@@ -96,24 +97,30 @@ class FLaNNet(nn.Module):
         literal: bool = False,
     ) -> None:
         super().__init__()
-        if fusion not in FUSION:
-            raise ValueError(f"fusion is {fusion!r}: choose from {FUSION}")
-        if fusion_of not in FUSED:
-            raise ValueError(f"fusion_of is {fusion_of!r}: choose from {FUSED}")
+        check_choice("fusion", fusion, FUSIONS)
+        check_choice("fusion_of", fusion_of, ("feature", "logit"))
         if cross_attention and prompts is None:
             raise ValueError("cross_attention=True needs prompts: give some, or False")
         if fusion == "concat" and fusion_of == "logit":
             raise ValueError("fusion='concat' lays features end to end, not logits")
-        D, M = image_tower.joint_width, 1 + (prompts is not None) + cross_attention
+        D = image_tower.joint_width
+        M = 1 + (prompts is not None) + cross_attention
         width = M * D if fusion == "concat" else D
-        has_neck = M > 1 and fusion_of == "feature" and width == D
-        self.image_tower, self.prompts, self.attention = image_tower, prompts, None
-        if cross_attention:
-            plain = partial(PlainAttention, D, projected=False)
-            self.attention = plain() if literal else CrossAttention(D, heads)
-        self.fusion, self.fusion_of, self.detach = fusion, fusion_of, detach
+        fused_is_classified = M > 1 and fusion_of == "feature"
+        self.fusion = fusion
+        self.fusion_of = fusion_of
+        self.detach = detach
+        self.image_tower = image_tower
+        self.prompts = prompts
+        self.attention = None
+        if cross_attention and literal:
+            self.attention = PlainAttention(D, projected=False)
+        elif cross_attention:
+            self.attention = CrossAttention(D, heads)
         self.image_neck = BNNeck(image_tower.width, num_identities)
-        self.joint_necks = tied_necks(M + has_neck, D, num_identities)
+        # One for each feature, and behind them that of the fused one.
+        tied = M + (fused_is_classified and width == D)
+        self.joint_necks = tied_necks(tied, D, num_identities)
         if width > D:
             self.joint_necks.append(BNNeck(width, num_identities))
         self.arcface = nn.Parameter(torch.randn(num_identities, width))  # W
@@ -146,31 +153,44 @@ class FLaNNet(nn.Module):
         weights = weights.detach() if self.detach else weights
         return weights, (weights[..., None] * features).sum(1)
 
+    def classify(self, fused: Tensor, weights: Tensor | None, logits: Tensor) -> Tensor:
+        """Return logits (B, N) of the fused feature, or of logits (B, M, N) fused."""
+        if self.fusion_of == "feature":
+            return self.joint_necks[-1](fused).logits
+        shares = 1 if weights is None else weights[..., None]  # 1: their sum
+        return (shares * logits).sum(1)
+
     def forward(self, images: Tensor) -> Output:
         """Describe, fuse and classify images (B, 3, height, width)."""
         tokens = self.image_tower(images)
-        class_token, features = tokens.last[:, 0].float(), self.encode(tokens.joint)
+        class_token = tokens.last[:, 0].float()
+        features = self.encode(tokens.joint)  # (B, M, D)
         visual, *others = features.unbind(1)
         with torch.autocast(visual.device.type, enabled=False):
-            pairs = zip(self.joint_necks, features.unbind(1), strict=False)
+            necks = self.joint_necks[: features.shape[1]]
+            pairs = zip(necks, features.unbind(1), strict=True)
             joint = torch.stack([neck(x).logits for neck, x in pairs], 1)  # (B, M, N)
             weights, fused = self.fuse(features, joint)
-            logits = [self.image_neck(class_token).logits, joint[:, 0]]
-            if others and self.fusion_of == "logit":
-                shares = 1 if weights is None else weights[..., None]
-                logits.append((shares * joint).sum(1))
-            elif others:
-                logits.append(self.joint_necks[-1](fused).logits)
+            seen = (class_token, visual)
+            logits = (self.image_neck(class_token).logits, joint[:, 0])
+            if others:  # else the fused feature is v_g
+                seen = (*seen, fused)
+                logits = (*logits, self.classify(fused, weights, joint))
             cosines = F.normalize(fused) @ F.normalize(self.arcface).T  # (B, N)
-        seen = (class_token, visual, fused)[: len(logits)]
-        text, embedding = others[0] if others else None, _compared(tokens)
-        return Output(embedding, visual, text, weights, seen, tuple(logits), cosines)
+        return Output(
+            embedding=_compared(tokens),
+            visual=visual,
+            text=others[0] if others else None,
+            weights=weights,
+            features=seen,
+            logits=logits,
+            cosines=cosines,
+        )
 
     def attend(self, images: Tensor) -> dict[str, Tensor]:
         """Return where queries look, (B, m, H, W) by word; "prompt" is t_p in Eq. 7."""
-        tokens, found = self.image_tower(images).joint, {}
-        if self.prompts is not None:
-            found = self.prompts.attend(tokens)
+        tokens = self.image_tower(images).joint
+        found = {} if self.prompts is None else self.prompts.attend(tokens)
         if self.attention is not None:
             query = self.prompts(tokens)[:, None]  # (B, 1, D)
             found["prompt"] = self.attention.attend(query, tokens)[1][..., 1:]
@@ -195,19 +215,27 @@ def objective(
 ) -> dict[str, Tensor]:
     """Return the terms of Eq. 17, not weighted; without a text there is no `align`.
 
-        align              image to text and text to image (Eq. 11)
-        triplet, identity  sums over the features that are trained so (Eq. 14-15)
+        triplet   sum over the class token, v_g and the fused feature      (Eq. 14)
+        identity  sum over the logits of the same three                    (Eq. 15)
+        arcface   of the fused feature                                     (Eq. 16)
+        align     v_g to t_p, and t_p to v_g                               (Eq. 11-13)
 
-    batch has labels (B,) from 0; temperature tau; arcface_margin in radians.
+    temperature     tau of Eq. 12-13
+    arcface_margin  in radians
+    batch has labels (B,) from 0. Without a text nothing is fused: two features, not
+    three.
     """
-    y, v, t = batch.labels, output.visual, output.text
-    triplet = partial(triplet_loss, labels=y, margin=margin)
-    identity = partial(F.cross_entropy, target=y, label_smoothing=label_smoothing)
-    arcface = partial(arcface_loss, margin=arcface_margin, scale=arcface_scale)
-    terms = {"triplet": sum(map(triplet, output.features))}
-    terms |= {"identity": sum(map(identity, output.logits))}
-    terms |= {"arcface": arcface(output.cosines, y)}
-    if t is not None:
-        align = partial(contrastive_loss, labels=y, temperature=temperature)
-        terms["align"] = align(v, t) + align(t, v)
+    labels, visual, text = batch.labels, output.visual, output.text
+    triplet = partial(triplet_loss, labels=labels, margin=margin)
+    identity = partial(F.cross_entropy, target=labels, label_smoothing=label_smoothing)
+    terms = {
+        "triplet": sum(triplet(feature) for feature in output.features),
+        "identity": sum(identity(logits) for logits in output.logits),
+        "arcface": arcface_loss(
+            output.cosines, labels, margin=arcface_margin, scale=arcface_scale
+        ),
+    }
+    if text is not None:
+        align = partial(contrastive_loss, labels=labels, temperature=temperature)
+        terms["align"] = align(visual, text) + align(text, visual)
     return terms

@@ -13,7 +13,6 @@ Shapes     B images, P patches, D joint width, W text width, m queries, S pseudo
 """
 
 import re
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -48,8 +47,13 @@ def spell(prompt: str) -> str:
 
 def mapping(width: int, out: int) -> nn.Sequential:
     """Three fully-connected layers with a ReLU between: phi of Eq. 1 and 5."""
-    layers = [nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(width, out))
+    return nn.Sequential(
+        nn.Linear(width, width),
+        nn.ReLU(),
+        nn.Linear(width, width),
+        nn.ReLU(),
+        nn.Linear(width, out),
+    )
 
 
 class SubjectNetwork(nn.Module):
@@ -72,8 +76,10 @@ class DetailBlock(nn.Module):
 
     def __init__(self, width: int, heads: int, literal: bool) -> None:
         super().__init__()
-        plain = partial(PlainAttention, width, projected=True)
-        self.attention = plain() if literal else CrossAttention(width, heads)
+        if literal:
+            self.attention = PlainAttention(width, projected=True)
+        else:
+            self.attention = CrossAttention(width, heads)
         self.feed_forward = nn.Sequential(
             nn.Identity() if literal else nn.LayerNorm(width),
             nn.Linear(width, 4 * width),
@@ -142,8 +148,10 @@ class PromptEncoder(nn.Module):
     text_tower  is frozen here: gradients pass through it, its weights stay
     ids         token ids (L,) of the spelled prompt; what follows its end is cut off
     places      token ids (3,) of WORDS, in the prompt or not
-    queries     m, of A* and of O* each      blocks   that they go through
+    queries     m, of A* and of O* each
+    blocks      that the queries go through
     literal     Eq. 2-4 as printed; heads are not used then
+
     `networks` has one for each word that the prompt holds, by word. Raises ValueError
     for a word that it holds twice.
     """
@@ -162,22 +170,29 @@ class PromptEncoder(nn.Module):
         super().__init__()
         ids = ids[: int(ids.argmax()) + 1]  # the end of text has the largest id
         widths = text_tower.joint_width, text_tower.width
-        options = {"queries": queries, "blocks": blocks}
-        options |= {"heads": heads, "literal": literal}
-        networks, found = {}, [ids.new_empty(0)]
+        networks, positions = {}, [ids.new_empty(0)]
         for word, place in zip(WORDS.values(), places, strict=True):
-            (where,) = (ids == place).nonzero(as_tuple=True)
-            if len(where) > 1:
+            (position,) = (ids == place).nonzero(as_tuple=True)
+            if len(position) > 1:
                 raise ValueError(f"the prompt has the word {word!r} twice: keep one")
-            if len(where) == 1:
-                details = word != "subject"
-                network = DetailNetwork if details else SubjectNetwork
-                networks[word] = network(*widths, **(options if details else {}))
-                found.append(where)
+            if len(position) == 0:
+                continue
+            positions.append(position)
+            if word == "subject":
+                networks[word] = SubjectNetwork(*widths)
+            else:
+                networks[word] = DetailNetwork(
+                    *widths,
+                    queries=queries,
+                    blocks=blocks,
+                    heads=heads,
+                    literal=literal,
+                )
+        positions = torch.cat(positions)
         self.text_tower = text_tower.requires_grad_(False)
         self.networks = nn.ModuleDict(networks)
         self.register_buffer("ids", ids[None], persistent=False)  # (1, L)
-        self.register_buffer("positions", torch.cat(found), persistent=False)  # (S,)
+        self.register_buffer("positions", positions, persistent=False)  # (S,)
 
     def pseudo_words(self, tokens: Tensor) -> Tensor:
         """Return the pseudo-words (B, S, W) of tokens (B, 1+P, D), as `networks`."""
@@ -199,5 +214,8 @@ class PromptEncoder(nn.Module):
 
     def attend(self, tokens: Tensor) -> dict[str, Tensor]:
         """Return where each query of A* and O* looks: (B, m, P) by word."""
-        details = {w: n for w, n in self.networks.items() if w != "subject"}
-        return {word: network.attend(tokens) for word, network in details.items()}
+        return {
+            word: network.attend(tokens)
+            for word, network in self.networks.items()
+            if word != "subject"
+        }
