@@ -14,9 +14,11 @@ def arcface_loss(
         L = - mean over images of log softmax(s z)_y,  z_j = cos theta_j,
         z_y = cos(theta_y + m),  or cos theta_y - m sin m where theta_y > pi - m
 
+    theta_j  angle between a feature and the weight of identity j; y  its own identity
+    m        margin in radians      s  scale
     The equation prints theta_{y+m} (FLN-2); the second form goes on falling where the
     first would rise again (Deng et al. 2019). Sines below 1e-3 count as 1e-3.
-    cosines (B, N); labels (B,); m in radians; returns a scalar.
+    cosines cos theta (B, N); labels y (B,), 0..N-1; returns a scalar.
     """
     own = cosines.float().gather(1, labels[:, None])  # (B, 1)
     sine = (1 - own.square()).clamp_min(1e-6).sqrt()

@@ -13,8 +13,10 @@ def contrastive_loss(
         L = - mean over i of  mean over p with y_p = y_i of
               log [ exp(<q_i, k_p> / tau) / sum over n of exp(<q_i, k_n> / tau) ]
 
-    <,>  cosine      tau  temperature. The equations have a sum over p (FLN-10).
-    queries, keys (B, D) of the same images; labels (B,); returns a scalar.
+    <,>  cosine      tau  temperature, > 0
+    The equations print a sum over p (FLN-10).
+    queries q, keys k (B, D) of the same images, computed in float32; labels y (B,);
+    returns a scalar.
     """
     with torch.autocast(queries.device.type, enabled=False):
         queries, keys = (F.normalize(x.float(), dim=1) for x in (queries, keys))
@@ -23,8 +25,15 @@ def contrastive_loss(
     return -((logarithms * positive).sum(1) / positive.sum(1)).mean()
 
 
-def contrast(ours: Tensor, theirs: Tensor, scale: Tensor) -> Tensor:
-    """Symmetric InfoNCE of paired unit vectors (B, J). Radford et al. 2021, Fig. 3."""
+def info_nce_loss(ours: Tensor, theirs: Tensor, scale: Tensor) -> Tensor:
+    """Each vector finds its partner among all. Radford et al. 2021, Fig. 3 (InfoNCE).
+
+        L = 1/2 [ CE(s A B^T) + CE(s B A^T) ],  the own partner on the diagonal
+
+    CE  cross-entropy, a mean over rows      s  scale, one over the temperature
+    ours A, theirs B (B, J), rows of length 1, the i-th of each a pair; scale a scalar
+    tensor, which may learn; returns a scalar.
+    """
     logits = scale * ours @ theirs.T  # (B, B)
     pairs = torch.arange(len(ours), device=ours.device)
     return (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2

@@ -1,9 +1,8 @@
-"""FBA's losses: what is of one meaning draws together, two meanings apart.
+"""FBA's diversity loss: foreground and background apart, image and text of each alike.
 
 *Background Matters Too: A Language-Enhanced Adversarial Framework for Person
-Re-Identification*.
-Sections   "Objective Function": Eq. 5-6, 9 -> tri_div_loss; Eq. 7 -> consistency_loss;
-           Eq. 4, 10 -> objective
+Re-Identification*, "Objective Function".
+Equations  5-6, 9 -> tri_div_loss; 7 -> consistency_loss; 8 is their sum
 Shapes     B images, W width
 """
 
@@ -15,14 +14,16 @@ from torch.nn import functional as F
 def tri_div_loss(foreground: Tensor, background: Tensor, margin: float = 0.3) -> Tensor:
     """Draw the two features of a region together, the regions apart. FBA, Eq. 5-6, 9.
 
-        L = sum over (a, b | c, d) in P of [|a - b|^2 - |a - c|^2 + m]_+
-                                         + [|a - b|^2 - |a - d|^2 + m]_+
+        L = mean over images of sum over (a, b | c, d) in P of
+              [|a - b|^2 - |a - c|^2 + m]_+  +  [|a - b|^2 - |a - d|^2 + m]_+
 
-    foreground  F_f^V, F_f^T (B, 2, W)      background  F_b^V, F_b^T (B, 2, W)
-    P           each of the four features as a, with b the other of its own region and
-                c, d those of the other region
-    m           margin      |.|  of features of length 1, in float32
-    A mean over images; 0 where every pair is nearer than the other region by m.
+    P    each of the four features of an image as a, with b the other of its own region
+         and c, d those of the other region
+    m    margin
+    |.|  length of a difference of features, which have length 1 here
+
+    foreground F_f^V, F_f^T (B, 2, W); background F_b^V, F_b^T (B, 2, W); computed in
+    float32; returns a scalar, 0 where each region is nearer to itself by m.
     """
     with torch.autocast(foreground.device.type, enabled=False):
         ours = F.normalize(foreground.float(), dim=-1)
@@ -40,9 +41,11 @@ def _squared(first: Tensor, second: Tensor) -> Tensor:
 def consistency_loss(foreground: Tensor, background: Tensor) -> Tensor:
     """Draw text and image of each region together. FBA, Eq. 7.
 
-        L = (1 - s(F_f^T, F_f^V)) + (1 - s(F_b^T, F_b^V)),      s  cosine
+        L = mean over images of (1 - s(F_f^T, F_f^V)) + (1 - s(F_b^T, F_b^V))
 
-    foreground, background (B, 2, W); a mean over images, in [0, 4].
+    s  cosine
+    foreground F_f^V, F_f^T (B, 2, W); background F_b^V, F_b^T (B, 2, W); returns a
+    scalar in [0, 4].
     """
     regions = torch.stack([foreground, background], 1).float()  # (B, 2, 2, W)
     cosines = F.cosine_similarity(regions[:, :, 0], regions[:, :, 1], dim=-1)

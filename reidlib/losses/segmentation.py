@@ -10,10 +10,11 @@ def segmentation_loss(
 
         L_seg = - mean over cells with a label j in 1..N of log S_j
 
-    masks       S (B, N+1, H, W); shares below 1e-38 count as 1e-38
-    labels      (B, H, W), 0..N; negative: not known, left out
-    background  cells of label 0 count, too
-    Without a cell that counts the loss is 0. Raises ValueError for labels above N.
+    S  share of each region in a cell, which sums to 1 over regions; 0 is background
+    background makes it 0..N. Shares below 1e-38 count as 1e-38.
+    masks S (B, N+1, H, W); labels (B, H, W), 0..N, negative where not known, which is
+    left out; returns a scalar, 0 where no cell counts. Raises ValueError for labels
+    above N.
     """
     regions = masks.shape[1] - 1
     if labels.max() > regions:

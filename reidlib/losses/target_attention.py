@@ -11,15 +11,17 @@ FORMS = ("eq4", "v1", "v2")
 def target_attention_loss(
     foreground_map: Tensor, background_map: Tensor, mask: Tensor, form: str = "eq4"
 ) -> Tensor:
-    """Punish responses outside a branch's own region. FA-Net, Eq. 4-5 and 7.
+    """Punish responses outside a branch's own region. FA-Net, Eq. 4-5; Eq. 7: v1, v2.
 
         eq4  L_t = avg[ F' (1 - Z) + B' Z ]     F'(c) = F(c) / ||F(c)||_2, B' alike
         v1   L_t = avg[ F + B ]
         v2   L_t = avg[ F (1 - Z) + B Z ]
 
-    F, B  maps (B, C, H, W) after a ReLU      Z  mask (B, 1, H, W)
+    F, B   foreground and background map (B, C, H, W), both after a ReLU
+    Z      mask (B, 1, H, W) in [0, 1], high on the person
     ||.||  over the H * W positions of one channel of one image, at least 1e-6
-    Gradients reach F, B and Z. For maps >= 0, eq4 lies in [0, sqrt(2 / (H W))].
+    Returns a scalar; gradients reach F, B and Z. For maps >= 0, eq4 lies in
+    [0, sqrt(2 / (H W))].
     """
     check_choice("target_attention", form, FORMS)
     if form == "v1":

@@ -1,4 +1,4 @@
-"""Losses that two models share: one function per equation, tensors only."""
+"""The batch-hard triplet loss (Hermans et al. 2017), and the distances it compares."""
 
 import torch
 from torch import Tensor

@@ -23,7 +23,7 @@ from torchvision.transforms import v2
 
 from reidlib.backbones.clip import Clip
 from reidlib.data.masks import cell_labels
-from reidlib.losses.contrastive import contrast
+from reidlib.losses.contrastive import info_nce_loss
 from reidlib.pedestrians import Part, Shot, draw
 from reidlib.pedestrians.scenes import WORLDS
 
@@ -227,8 +227,8 @@ def objective(
     logits = region_scale * output.patches @ output.words.T  # (B, N, C)
     weights = torch.tensor(class_weights, device=logits.device)
     return {
-        "person": contrast(output.images, output.person, person_scale),
-        "background": contrast(surroundings, output.background, background_scale),
+        "person": info_nce_loss(output.images, output.person, person_scale),
+        "background": info_nce_loss(surroundings, output.background, background_scale),
         "region": F.cross_entropy(
             logits.flatten(0, 1), batch.regions.flatten(), weight=weights
         ),

@@ -5,8 +5,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from open_clip.tokenizer import tokenize
 from toys.small_clip import small_clip
 from toys.small_rganet import NAMES, images, tiny
@@ -15,7 +13,6 @@ from reidlib.analysis.localization import region_iou
 from reidlib.backbones.clip_weights import load_clip
 from reidlib.data.masks import cell_labels
 from reidlib.data.transforms import test_transform as plain_transform
-from reidlib.losses.segmentation import segmentation_loss
 from reidlib.models.rganet import RGANet
 from reidlib.models.rganet_prompts import (
     REGIONS,
@@ -139,40 +136,6 @@ def test_learned_prototypes_give_the_model_the_masks_of_the_learner():
         assert not torch.allclose(model(images()).masks, masks)
         model.prototypes.copy_(learner.prototypes())
         torch.testing.assert_close(model(images()).masks, masks)
-
-
-@given(seed=st.integers(0, 10_000), background=st.booleans())
-def test_segmentation_loss_against_loops(seed, background):
-    generator = torch.Generator().manual_seed(seed)
-    masks = torch.randn(6, 5, 5, 2, generator=generator).softmax(1)
-    labels = cells(seed)
-    terms = []
-    for b in range(6):
-        for y in range(5):
-            for x in range(2):
-                label = int(labels[b, y, x])
-                if label >= 1 or (background and label == 0):
-                    terms.append(-masks[b, label, y, x].log())
-    loss = segmentation_loss(masks, labels, background=background)
-    torch.testing.assert_close(loss, sum(terms) / len(terms))
-
-
-def test_segmentation_loss_at_its_edges():
-    masks = torch.zeros(1, 3, 2, 1, requires_grad=True)
-    for label, nothing in [(-1, True), (0, True), (1, False)]:
-        loss = segmentation_loss(masks, torch.full((1, 2, 1), label))
-        assert loss.isfinite() and (loss == 0) == nothing
-        (gradient,) = torch.autograd.grad(loss, masks)
-        assert gradient.isfinite().all()
-    assert segmentation_loss(masks, torch.zeros(1, 2, 1).long(), background=True) > 80
-    with pytest.raises(ValueError, match=r"labels reach 5.*2 regions.*-1.*occluders"):
-        segmentation_loss(masks, torch.full((1, 2, 1), 5))
-
-
-def test_a_perfect_mask_costs_nothing():
-    labels = cells().clamp_min(0)
-    masks = torch.nn.functional.one_hot(labels, 5).movedim(-1, 1).float()
-    assert segmentation_loss(masks, labels, background=True) == 0
 
 
 def test_the_shipped_clip_finds_parts_by_hand_crafted_prompts():

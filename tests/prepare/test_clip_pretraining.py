@@ -1,6 +1,5 @@
 """The contrasts that teach the tiny CLIP, on a model of toy size."""
 
-import math
 import random
 
 import open_clip
@@ -10,7 +9,7 @@ import torch.nn.functional as F
 from toys.small_clip import SETTINGS
 
 from reidlib.data.masks import cell_labels
-from reidlib.losses.contrastive import contrast
+from reidlib.losses.contrastive import info_nce_loss
 from reidlib.pedestrians import RECIPES, Part, Shot, draw
 from reidlib.prepare import clip_pretraining as pretraining
 from reidlib.prepare.clip_pretraining import CaptionedBatch, Output, objective
@@ -41,26 +40,6 @@ def model() -> pretraining.PretrainedClip:
 def unit(*shape: int, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     return F.normalize(torch.randn(*shape, generator=generator), dim=-1)
-
-
-def test_the_contrast_is_the_mean_of_two_cross_entropies():
-    ours, theirs, scale = unit(5, 7), unit(5, 7, seed=1), torch.tensor(3.0)
-    total = 0.0
-    for one, other in ((ours, theirs), (theirs, ours)):
-        for i in range(5):
-            logits = [3.0 * float((one[i] * vector).sum()) for vector in other]
-            total -= float(logits[i]) - math.log(sum(math.exp(x) for x in logits))
-    assert contrast(ours, theirs, scale).item() == pytest.approx(total / 10, rel=1e-5)
-    official = open_clip.loss.ClipLoss()(ours, theirs, scale)
-    assert contrast(ours, theirs, scale).item() == pytest.approx(official.item())
-
-
-def test_the_contrast_of_pairs_that_agree_is_nothing_and_of_strangers_chance():
-    basis = torch.eye(4)
-    assert contrast(basis, basis, torch.tensor(100.0)) < 1e-6
-    assert contrast(unit(4, 9), unit(4, 9), torch.tensor(0.0)).item() == pytest.approx(
-        math.log(4)
-    )
 
 
 def test_a_batch_is_what_was_drawn(batch, tokenizer):
@@ -183,12 +162,14 @@ def test_terms_are_their_equations():
     output, batch = made_up(regions)
     terms = objective(output, batch, class_weights=WEIGHTS)
     assert set(terms) == {"person", "background", "region"}
-    assert terms["person"] == contrast(output.images, output.person, torch.tensor(2.0))
+    assert terms["person"] == info_nce_loss(
+        output.images, output.person, torch.tensor(2.0)
+    )
     means = []
     for patches, labels in zip(output.patches, regions, strict=True):
         mean = patches[labels == Part.BACKGROUND].mean(dim=0)
         means.append(mean / mean.norm())
-    expected = contrast(torch.stack(means), output.background, torch.tensor(3.0))
+    expected = info_nce_loss(torch.stack(means), output.background, torch.tensor(3.0))
     assert terms["background"].item() == pytest.approx(expected.item(), rel=1e-5)
     total = norm = 0.0
     for i, labels in enumerate(regions.tolist()):

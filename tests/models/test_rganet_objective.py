@@ -1,4 +1,4 @@
-"""RGANet's terms (Eq. 7-8) and its distance (Eq. 9-10) against loops."""
+"""RGANet's objective (Eq. 7-8) and its distance (Eq. 9-10) against loops."""
 
 import pytest
 import torch
