@@ -19,7 +19,6 @@ from typing import NamedTuple
 import torch
 from open_clip.tokenizer import tokenize
 from torch import Tensor, nn
-from torch.amp import GradScaler
 from torch.optim import SGD, Adam
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -31,7 +30,7 @@ from reidlib.evaluation.extraction import images_of
 from reidlib.models import baseline, fanet, fba, flannet, rganet
 from reidlib.models.fba import objective
 from reidlib.models.flannet_prompts import WORDS, PromptEncoder, spell
-from reidlib.training.optim import fuse, parameter_groups
+from reidlib.training.optim import parameter_groups
 from reidlib.training.step import Step
 from reidrun.runs.environment import ROOT, environment, peak_memory
 from reidrun.runs.params import resolve
@@ -152,26 +151,30 @@ BUILDERS = {
 def step_of(work: Work, settings: dict, precision: str, device: torch.device) -> Step:
     """One step of the paper's training, as training.fit makes it."""
     decay, lr = settings["weight_decay"], settings["learning_rate"]
-    model, fields = work.model.to(device), work._asdict()
-    left_out = fields.pop("left_out")
-    rates = {"lr": lr, "weight_decay": decay}
-    groups = parameter_groups(model, **rates, leave_out=left_out)
+    model = work.model.to(device)
+    groups = parameter_groups(model, lr=lr, weight_decay=decay, leave_out=work.left_out)
     with_momentum = settings.get("optimizer_name") == "sgd"
     kind = partial(SGD, momentum=settings["momentum"]) if with_momentum else Adam
     optimizers = [kind(groups)]
-    for name in left_out:
-        rates = {"lr": settings[f"{name}_learning_rate"]}
-        rates["momentum"] = settings[f"{name}_momentum"]
-        optimizers.append(SGD([model.get_parameter(name)], **rates))
-    fuse(optimizers, device)
-    return Step(
-        **fields,
+    for name in work.left_out:
+        own = SGD(
+            [model.get_parameter(name)],
+            lr=settings[f"{name}_learning_rate"],
+            momentum=settings[f"{name}_momentum"],
+        )
+        optimizers.append(own)
+    step = Step(
+        model,
+        work.objective,
+        weights=work.weights,
         optimizers=optimizers,
-        scaler=GradScaler(device.type, enabled=False),
         device=device,
         precision=precision,
-        max_gradient_norm=None,
+        inputs=work.inputs,
+        after_step=work.after_step,
     )
+    step.prepare()
+    return step
 
 
 def batch_of(settings: dict, device: torch.device) -> Batch:

@@ -6,6 +6,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "loop": ["fit"],
+        "state": ["Checkpoint"],
+        "step": ["Step"],
         "optim": [
             "parameter_groups",
             "parameter_table",

@@ -1,4 +1,4 @@
-"""What can be refused before the first step of a training, with the remedy."""
+"""What is refused before the first step of a training, with the remedy."""
 
 from __future__ import annotations
 
@@ -12,21 +12,18 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 
+from reidlib.checks import check_choice
 from reidlib.evaluation.extraction import PRECISIONS
+from reidlib.training.step import Step
 
 RESERVED = ("epoch", "loss", "gradient_norm", "skipped_share", "lr")
 
 
-def check_numerics(
-    weights: Mapping[str, float],
-    precision: str,
-    device: torch.device,
-    max_gradient_norm: float | None,
-) -> None:
+def check_numerics(step: Step) -> None:
     """Raise a ValueError for weights or a precision that cannot be computed with."""
-    if not weights:
+    if not step.weights:
         raise ValueError("weights is empty: name at least one loss term")
-    for name, weight in weights.items():
+    for name, weight in step.weights.items():
         if not math.isfinite(weight):
             raise ValueError(f"the weight of {name!r} is {weight}, but must be finite")
         if name in RESERVED or name.startswith("lr_"):
@@ -34,17 +31,16 @@ def check_numerics(
                 f"a loss term is named {name!r}, which is a column of every history: "
                 "rename the term"
             )
-    if max_gradient_norm is not None and not max_gradient_norm > 0:
+    if step.max_gradient_norm is not None and not step.max_gradient_norm > 0:
         raise ValueError(
-            f"max_gradient_norm is {max_gradient_norm}, but must be above 0, or None "
-            "for no clipping"
+            f"max_gradient_norm is {step.max_gradient_norm}, but must be above 0, or "
+            "None for no clipping"
         )
-    _check_precision(precision, device)
+    _check_precision(step.precision, step.device)
 
 
 def _check_precision(precision: str, device: torch.device) -> None:
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision is {precision!r}: choose from {list(PRECISIONS)}")
+    check_choice("precision", precision, PRECISIONS)
     if precision == "fp16" and device.type != "cuda":
         raise ValueError(
             f"precision 'fp16' needs a CUDA device, but device is {device}: use 'fp32' "
@@ -75,12 +71,12 @@ def check_loader(loader: DataLoader) -> None:
         )
 
 
-def check_parameters(
+def check_optimizers(
     model: nn.Module,
     optimizers: Sequence[Optimizer],
     schedulers: Sequence[LRScheduler],
 ) -> None:
-    """Raise unless each trainable parameter of the model is in one optimiser.
+    """Raise unless each trainable parameter of the model is in exactly one optimiser.
 
     TypeError for an optimiser or schedule outside a list, else ValueError.
     """

@@ -1,16 +1,15 @@
-"""The state of a run between epochs, for resuming to the bit."""
+"""What a training is between two epochs, and how it goes on from a file to the bit."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple, Self
 
 import pandas as pd
-from torch import nn
-from torch.amp import GradScaler
-from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from reidlib.training.step import Step
 from reidlib.weights import load_weights, read_checkpoint, write_checkpoint
 
 
@@ -47,28 +46,38 @@ def _shown(settings: Mapping, name: str) -> str:
     return repr(settings[name]) if name in settings else "absent"
 
 
-def run_fingerprint(
-    checkpoint: Path | None, fingerprint: Mapping[str, object] | None, own: dict
-) -> dict:
-    """Return a run's settings as plain values; a checkpoint needs them to be given."""
-    if checkpoint is not None and fingerprint is None:
-        raise ValueError(
-            f"checkpoint is {checkpoint}, but fingerprint is missing: pass the run's "
-            "parameters, so that a run with others is not mistaken for this one"
-        )
-    return plain({**own, **(fingerprint or {})})
+class Checkpoint(NamedTuple):
+    """Where a training is kept, so that it can go on after an interruption.
+
+    path         of the file; None keeps nothing
+    fingerprint  the run's resolved parameters: going on with others is refused
+    every        epochs between two writes; the last epoch is always written
+    """
+
+    path: Path | None
+    fingerprint: Mapping[str, object]
+    every: int = 1
+
+    def of(self, step: Step, seed: int) -> Self:
+        """The same, with what the training itself was given in the fingerprint."""
+        own = {
+            "seed": seed,
+            "precision": step.precision,
+            "weights": dict(step.weights),
+        }
+        return self._replace(fingerprint=plain({**own, **self.fingerprint}))
+
+
+NOT_KEPT = Checkpoint(None, {})
 
 
 @dataclass
 class RunState:
-    """What a training's checkpoint holds, and how it is restored."""
+    """What a training has come to: what its checkpoint holds, and is restored from."""
 
-    model: nn.Module
-    optimizers: Sequence[Optimizer]
+    step: Step
     schedulers: Sequence[LRScheduler]
-    scaler: GradScaler
-    checkpoint: Path | None
-    fingerprint: dict
+    checkpoint: Checkpoint
     rows: list[dict] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
@@ -76,7 +85,7 @@ class RunState:
         """Step the schedules; return the rates that the finished epoch had."""
         rates = {
             "lr" if number == 1 else f"lr_{number}": float(o.param_groups[0]["lr"])
-            for number, o in enumerate(self.optimizers, 1)
+            for number, o in enumerate(self.step.optimizers, 1)
         }
         for scheduler in self.schedulers:
             scheduler.step()
@@ -93,57 +102,62 @@ class RunState:
 
     def _contents(self) -> dict:
         return {
-            "model": self.model.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "model": self.step.model.state_dict(),
+            "optimizers": [o.state_dict() for o in self.step.optimizers],
             "schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
-            "scaler": self.scaler.state_dict(),
+            "scaler": self.step.scaler.state_dict(),
             "epoch": len(self.rows),
             "history": self.rows,
             "seconds": self.seconds,
-            "fingerprint": self.fingerprint,
+            "fingerprint": self.checkpoint.fingerprint,
         }
 
     def save(self) -> None:
-        if self.checkpoint is not None:
-            write_checkpoint(self._contents(), self.checkpoint)
+        if self.checkpoint.path is not None:
+            write_checkpoint(self._contents(), self.checkpoint.path)
 
     def resume(self, epochs: int) -> None:
-        if self.checkpoint is None or not self.checkpoint.exists():
+        """Take up what the checkpoint holds, if there is one."""
+        path = self.checkpoint.path
+        if path is None or not path.exists():
             return
-        stored = read_checkpoint(self.checkpoint)
+        stored = read_checkpoint(path)
         self._check_resumable(stored, epochs)
-        load_weights(self.model, stored["model"], str(self.checkpoint))
-        for name in ("optimizers", "schedulers"):
-            for own, state in zip(getattr(self, name), stored[name], strict=True):
-                own.load_state_dict(state)
-        self.scaler.load_state_dict(stored["scaler"])
-        self.rows, self.seconds = stored["history"], stored["seconds"]
+        load_weights(self.step.model, stored["model"], str(path))
+        pairs = [
+            *zip(self.step.optimizers, stored["optimizers"], strict=True),
+            *zip(self.schedulers, stored["schedulers"], strict=True),
+        ]
+        for own, state in pairs:
+            own.load_state_dict(state)
+        self.step.scaler.load_state_dict(stored["scaler"])
+        self.rows = stored["history"]
+        self.seconds = stored["seconds"]
 
     def _check_resumable(self, stored: dict, epochs: int) -> None:
+        path = self.checkpoint.path
         remedy = "delete it to start anew, or choose another run folder"
         if missing := self._contents().keys() - stored.keys():
             raise ValueError(
-                f"{self.checkpoint} is no checkpoint of a run (no {sorted(missing)}): "
-                + remedy
+                f"{path} is no checkpoint of a run (no {sorted(missing)}): {remedy}"
             )
-        check_fingerprint(stored["fingerprint"], self.fingerprint, self.checkpoint)
+        check_fingerprint(stored["fingerprint"], self.checkpoint.fingerprint, path)
         if stored["epoch"] > epochs:
             raise ValueError(
-                f"{self.checkpoint} has {stored['epoch']} epochs, more than the "
+                f"{path} has {stored['epoch']} epochs, more than the "
                 f"{epochs} asked for: {remedy}"
             )
         for name, found, expected in [
             (
                 "parameters per optimizer group",
                 _group_sizes(state["param_groups"] for state in stored["optimizers"]),
-                _group_sizes(optimizer.param_groups for optimizer in self.optimizers),
+                _group_sizes(o.param_groups for o in self.step.optimizers),
             ),
             ("schedules", len(stored["schedulers"]), len(self.schedulers)),
         ]:
             if found != expected:
                 raise ValueError(
-                    f"{self.checkpoint} has {name} {found}, but the run has "
-                    f"{expected}: {remedy}"
+                    f"{path} has {name} {found}, but the run has {expected}: {remedy}"
                 )
 
 

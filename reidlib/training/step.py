@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,31 +13,55 @@ from torch.amp import GradScaler
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
-from reidlib.evaluation.extraction import PRECISIONS, in_float32
+from reidlib.evaluation.extraction import PRECISIONS, images_of, in_float32
+from reidlib.training.optim import fuse
 
 if TYPE_CHECKING:
     from reidlib.data.loaders import Batch
 
 
-@dataclass(frozen=True)
+@dataclass
 class Step:
-    """What every step needs; calling it with a batch trains on that batch.
+    """One step of training: called with a batch, it trains the model on that batch.
 
-    The model runs in the lower precision where one is asked for; its output is brought
-    back to float32, so that objective and after_step compute distances, margins and
-    logarithms at full precision.
+        loss = sum over names of weights[name] * objective(output, batch)[name]
+        output = model(*inputs(batch))
+
+    objective          unweighted scalar terms by name; the names are those of weights
+    precision          of the model's call: fp32 | bf16 | fp16. Its output is brought
+                       back to float32, so that objective and after_step compute
+                       distances, margins and logarithms at full precision
+    compile            the model's call by torch.compile, in place: checkpoints stay as
+                       they are
+    inputs             what of a batch the model is called with
+    after_step         called after every step with output and batch, as the update of
+                       a memory needs
+    max_gradient_norm  to which gradients are clipped; None: they are not
     """
 
     model: nn.Module
     objective: Callable[[Any, Batch], Mapping[str, Tensor]]
+    _: KW_ONLY
     weights: Mapping[str, float]
     optimizers: Sequence[Optimizer]
-    scaler: GradScaler
-    inputs: Callable[[Batch], tuple]
-    after_step: Callable[[Any, Batch], object] | None
-    device: torch.device
-    precision: str
-    max_gradient_norm: float | None
+    device: torch.device | str
+    precision: str = "fp32"
+    compile: bool = False
+    inputs: Callable[[Batch], tuple] = images_of
+    after_step: Callable[[Any, Batch], object] | None = None
+    max_gradient_norm: float | None = None
+    scaler: GradScaler = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.device = torch.device(self.device)
+        self.scaler = GradScaler(self.device.type, enabled=self.precision == "fp16")
+
+    def prepare(self) -> None:
+        """Bring model and optimisers to the device, and compile where asked to."""
+        self.model.to(self.device)
+        fuse(self.optimizers, self.device)
+        if self.compile:
+            self.model.compile()
 
     def __call__(self, batch: Batch, where: str) -> dict[str, float]:
         """Train on one batch; return loss, terms and gradient norm as numbers."""
@@ -85,7 +109,8 @@ class Step:
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
         norm = get_total_norm([parameter.grad for parameter in graded.values()])
-        finite = math.isfinite(norm_value := norm.item())
+        norm_value = norm.item()
+        finite = math.isfinite(norm_value)
         if not finite:
             self._guard(graded, where)
         else:
@@ -94,11 +119,10 @@ class Step:
             for optimizer in self.optimizers:
                 self.scaler.step(optimizer)
         self.scaler.update()
-        skipped = {"skipped_share": float(not finite)}
-        return {
-            "gradient_norm": norm_value if finite else math.nan,
-            **(skipped if self.scaler.is_enabled() else {}),
-        }
+        values = {"gradient_norm": norm_value if finite else math.nan}
+        if self.scaler.is_enabled():
+            values["skipped_share"] = float(not finite)
+        return values
 
     def _guard(self, parameters: Mapping[str, nn.Parameter], where: str) -> None:
         name, value = worst_gradient(parameters)

@@ -11,6 +11,7 @@ from reidlib.losses.diversity import consistency_loss, tri_div_loss
 from reidlib.losses.triplet import triplet_loss
 from reidlib.models.fba import objective
 from reidlib.training.loop import fit
+from reidlib.training.step import Step
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -81,17 +82,15 @@ def test_training_learns(precision):
     loader = DataLoader(Patterns(), batch_sampler=ToySampler(), collate_fn=collate)
     weights = {"identity": 1, "triplet": 1, "crossed_identity": 1, "crossed_triplet": 1}
     trained = [p for p in model.parameters() if p.requires_grad]
-    history = fit(
+    step = Step(
         model,
-        loader,
         objective,
         weights=weights | {"tri_div": 0.5, "consistency": 0.5},
         optimizers=[torch.optim.Adam(trained, lr=1e-3)],
-        epochs=3,
-        seed=0,
         device="cpu",
         precision=precision,
         inputs=lambda batch: (batch.images, texts[batch.labels]),
     )
+    history = fit(step, loader, epochs=3, seed=0)
     assert history["loss"].iloc[-1] < 0.8 * history["loss"].iloc[0]
     assert history["consistency"].iloc[-1] < history["consistency"].iloc[0]

@@ -15,6 +15,7 @@ from reidlib.losses.triplet import triplet_loss
 from reidlib.models.flannet import objective
 from reidlib.training.loop import fit
 from reidlib.training.optim import parameter_groups, warmup_multistep
+from reidlib.training.step import Step
 
 SEEDS = st.integers(0, 10_000)
 WEIGHTS = {"align": 0.5, "triplet": 1.0, "identity": 1.0, "arcface": 1.0}
@@ -87,19 +88,22 @@ def test_training_has_an_optimizer_of_its_own_for_arcface(precision):
     adam = torch.optim.Adam(groups)
     sgd = torch.optim.SGD([model.arcface], lr=0.1, momentum=0.9, weight_decay=5e-4)
     options = {"warmup_epochs": 0, "warmup_factor": 1.0}
-    history = fit(
+    step = Step(
         model,
-        DataLoader(Patterns(), batch_sampler=ToySampler(), collate_fn=collate),
         objective,
         weights=WEIGHTS,
         optimizers=[adam, sgd],
+        device="cpu",
+        precision=precision,
+    )
+    history = fit(
+        step,
+        DataLoader(Patterns(), batch_sampler=ToySampler(), collate_fn=collate),
         schedulers=[
             warmup_multistep(o, **options, milestones=[1]) for o in (adam, sgd)
         ],
         epochs=2,
         seed=0,
-        device="cpu",
-        precision=precision,
     )
     assert history["loss"].iloc[-1] < history["loss"].iloc[0]
     assert history["lr_2"].tolist() == pytest.approx([0.1, 0.01])

@@ -14,6 +14,7 @@ from reidlib.evaluation.metrics import cosine_distances, evaluate
 from reidlib.losses.triplet import triplet_loss
 from reidlib.models.rganet import Embedding, distances, objective
 from reidlib.training.loop import fit
+from reidlib.training.step import Step
 
 SEEDS = st.integers(0, 10_000)
 
@@ -117,18 +118,16 @@ def test_training_updates_the_memory_after_every_step():
     )
     loader = DataLoader(Patterns(), batch_sampler=ToySampler(), collate_fn=collate)
     trained = [p for p in model.parameters() if p.requires_grad]
-    history = fit(
+    step = Step(
         model,
-        loader,
         objective,
         weights=weights,
         optimizers=[torch.optim.Adam(trained, lr=1e-3)],
-        epochs=2,
-        seed=0,
         device="cpu",
         precision="bf16",
         after_step=model.memory.update,
     )
+    history = fit(step, loader, epochs=2, seed=0)
     assert history["loss"].iloc[-1] < history["loss"].iloc[0]
     assert not torch.equal(model.memory.centers, before)
     torch.testing.assert_close(model.memory.pass_rates, torch.ones(4))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 from reidlib.training.loop import fit
 from reidlib.training.optim import parameter_groups, warmup_multistep
 from reidlib.training.seeding import seed_everything
+from reidlib.training.state import Checkpoint
+from reidlib.training.step import Step
 
 NUM_LABELS, PER_LABEL, BATCH_SIZE = 3, 8, 6
 FINGERPRINT = {"lr": 0.05, "momentum": 0.9, "milestones": [3]}
@@ -132,19 +135,18 @@ def toy_parts(width=8):
 
 
 def toy_fit(model, optimizers, schedulers, **changes):
-    arguments = {
-        "loader": toy_loader(),
-        "objective": objective,
-        "weights": WEIGHTS,
-        "optimizers": optimizers,
-        "schedulers": schedulers,
-        "epochs": 5,
-        "seed": 7,
-        "device": "cpu",
-        "fingerprint": FINGERPRINT,
-        **changes,
-    }
-    return fit(model, **arguments)
+    """Train for 5 epochs; changes are of Step, of `fit` and of what is kept where."""
+    checkpoint = Checkpoint(
+        changes.pop("checkpoint", None),
+        changes.pop("fingerprint", FINGERPRINT),
+        changes.pop("checkpoint_every", 1),
+    )
+    step = {"objective": objective, "weights": WEIGHTS, "device": "cpu"}
+    names = {field.name for field in fields(Step)}
+    step |= {name: changes.pop(name) for name in names & changes.keys()}
+    loop = {"loader": toy_loader(), "epochs": 5, "seed": 7, **changes}
+    step = Step(model, optimizers=optimizers, **step)
+    return fit(step, schedulers=schedulers, checkpoint=checkpoint, **loop)
 
 
 def toy_run(width=8, **changes):

@@ -18,6 +18,7 @@ from toys.toy_training import (
 
 from reidlib.training.loop import fit
 from reidlib.training.seeding import pick_device, seed_everything
+from reidlib.training.step import Step
 
 
 def test_learns_and_keeps_a_history():
@@ -79,14 +80,9 @@ def test_one_step_equals_the_equation():
     model, loader = Line(), toy_loader()
     optimizer = SGD(model.parameters(), lr=0.1)
     slope = torch.tensor(3.0, dtype=torch.float64)
-    arguments = {
-        "weights": {"a": 0.5, "b": 2.0},
-        "optimizers": [optimizer],
-        "epochs": 1,
-        "seed": 7,
-        "device": "cpu",
-    }
-    fit(model, loader, terms, **arguments)
+    weights = {"a": 0.5, "b": 2.0}
+    step = Step(model, terms, weights=weights, optimizers=[optimizer], device="cpu")
+    fit(step, loader, epochs=1, seed=7)
     seed_everything(int(np.random.SeedSequence([7, 0]).generate_state(1)[0]))
     for batch in loader:
         means = batch.images.flatten(1).mean(dim=1).double()

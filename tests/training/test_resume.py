@@ -9,6 +9,7 @@ import torch
 from torch.optim import SGD
 from toys.toy_training import KilledAt, toy_fit, toy_loader, toy_parts, toy_run
 
+from reidlib.training.state import Checkpoint
 from reidlib.weights import read_checkpoint, write_checkpoint
 
 TESTS = Path(__file__).parents[1]
@@ -154,8 +155,8 @@ def test_other_optimizers_are_refused(tmp_path):
 
 def test_foreign_files_and_missing_fingerprint(tmp_path):
     path = tmp_path / "checkpoint.pt"
-    with pytest.raises(ValueError, match="fingerprint is missing"):
-        toy_run(checkpoint=path, fingerprint=None)
+    with pytest.raises(TypeError, match="missing.*'fingerprint'"):
+        Checkpoint(path)
     write_checkpoint(toy_parts()[0].state_dict(), path)
     with pytest.raises(ValueError, match="no checkpoint of a run"):
         toy_run(checkpoint=path)

@@ -14,7 +14,7 @@ from toys.toy_training import (
     toy_run,
 )
 
-from reidlib.evaluation.extraction import images_of, in_float32
+from reidlib.evaluation.extraction import in_float32
 from reidlib.training.seeding import seed_everything
 from reidlib.training.step import Step
 
@@ -99,13 +99,9 @@ def scaled_step(parts, terms):
         objective=terms,
         weights=WEIGHTS,
         optimizers=optimizers,
-        scaler=GradScaler("cpu", init_scale=4.0),
-        inputs=images_of,
-        after_step=None,
-        device=torch.device("cpu"),
-        precision="fp32",
-        max_gradient_norm=None,
+        device="cpu",
     )
+    step.scaler = GradScaler("cpu", init_scale=4.0)
     return step, next(iter(toy_loader()))
 
 
@@ -123,7 +119,7 @@ def test_loss_scaling_changes_no_gradient():
     values = step(batch, "epoch 1, step 1")
     unscaled = toy_parts()
     plain, _ = scaled_step(unscaled, objective)
-    object.__setattr__(plain, "scaler", GradScaler("cpu", enabled=False))
+    plain.scaler = GradScaler("cpu", enabled=False)
     seed_everything(1)
     expected = plain(batch, "epoch 1, step 1")
     assert same_weights(parts[0], unscaled[0])
