@@ -1,0 +1,24 @@
+"""What a command says besides its results."""
+
+import sys
+from pathlib import Path
+
+
+def complain(message: object, code: int = 1) -> int:
+    """Say on stderr what is wrong, a line each; return the exit code."""
+    for line in str(message).splitlines():
+        print(f"reid: {line}", file=sys.stderr)
+    return code
+
+
+def short(path: Path) -> str:
+    """A path as seen from here, if it lies here."""
+    path, here = path.resolve(), Path.cwd().resolve()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def point_at(folder: Path, *names: str) -> None:
+    """Name those files of a folder that are there."""
+    for name in names:
+        if (folder / name).is_file():
+            complain(f"see {short(folder / name)}")

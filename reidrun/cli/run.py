@@ -1,0 +1,101 @@
+"""`reid run`: the notebooks of papers, executed in run folders."""
+
+import argparse
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from reidlib.benchmarks import TITLES
+from reidrun.cli.arguments import Whole, add_values, list_names
+from reidrun.cli.messages import complain, point_at, short
+from reidrun.reports import records
+from reidrun.runs import execute, params
+from reidrun.runs import folder as runs
+from reidrun.runs.errors import RunError
+from reidrun.runs.plans import (
+    Plan,
+    make_plan,
+    missing,
+    papers,
+    refuse_missing_files,
+    refuse_other_parameters,
+)
+
+
+def describe(command: argparse.ArgumentParser, root: Path) -> None:
+    """Give `reid run` its arguments."""
+    scales = params.owners(root / "params" / "scales")
+    list_names(command, papers=papers(root), benchmarks=TITLES, scales=scales)
+    add = command.add_argument
+    add("papers", nargs="+", metavar="PAPER", help="e.g. fanet")
+    add("--on", required=True, metavar="BENCHMARK", help="e.g. plaza")
+    text = "a row of an ablation of the paper, e.g. baseline (default: %(default)s)"
+    add("--variant", default=params.FULL, help=text)
+    add("--seed", action=Whole, default=0, help="of everything random")
+    add_values(command, root)
+    add("--fresh", action="store_true", help="throw an earlier run away")
+    add("--html", action="store_true", help="write the run as a page too")
+    add("--log", action="store_true", help="show what the cells print")
+    command.set_defaults(command=run_papers)
+
+
+def run_papers(args: argparse.Namespace, root: Path) -> int:
+    """Run each paper; the others go on when one fails, and the exit code says so.
+
+    Ends with a table and the files to open.
+    """
+    plans = [
+        make_plan(
+            root,
+            paper,
+            benchmark=args.on,
+            seed=args.seed,
+            outputs=args.outputs,
+            data_root=args.data,
+            variant=args.variant,
+            scale=args.scale,
+            overrides=dict(args.parameter),
+        )
+        for paper in args.papers
+    ]
+    refuse_missing_files(plans if args.fresh else missing(plans))
+    if not args.fresh:
+        refuse_other_parameters(plans)
+    for plan in plans:
+        if args.fresh and (plan.folder / "params.yaml").is_file():
+            shutil.rmtree(plan.folder)
+    done = [plan for plan in plans if _carry_out(plan, args)]
+    if done:
+        table = records.score_table(pd.DataFrame(_rows(done, args)))
+        print(f"\n{table.to_string(index=False)}\n")
+    for plan in done:
+        files = [execute.NOTEBOOK] + ([execute.PAGE] if args.html else [])
+        print(f"{plan.title}: {', '.join(short(plan.folder / f) for f in files)}")
+    return 0 if len(done) == len(plans) else 1
+
+
+def _carry_out(plan: Plan, args: argparse.Namespace) -> bool:
+    if runs.is_complete(plan.folder):
+        print(f"{plan.title}: already there")
+    else:
+        begun = (plan.folder / "checkpoint.pt").is_file()
+        print(f"{plan.title}: {'going on' if begun else 'running'}", flush=True)
+        try:
+            execute.execute(plan.notebook, plan.folder, plan.parameters, log=args.log)
+        except RunError as error:
+            complain(f"{plan.title} failed (paths are seen from notebooks/)\n{error}")
+            point_at(plan.folder, execute.NOTEBOOK, execute.ERROR_LOG)
+            return False
+    if args.html:
+        execute.write_page(plan.folder)
+    return True
+
+
+def _rows(done: Sequence[Plan], args: argparse.Namespace) -> list[dict]:
+    """Every score of a paper; of several a row each, which can be compared."""
+    every = [records.rows_of(runs.read_metrics(plan.folder)) for plan in done]
+    rows = [row for rows in every for row in rows]
+    several = len(args.papers) > 1
+    return [row for row in rows if row["tested_on"] == args.on or not several]
