@@ -23,7 +23,7 @@ class ImageTokens(NamedTuple):
 
 
 class TextFeatures(NamedTuple):
-    """What a text tower says of B texts of L positions."""
+    """A text tower's features of B texts of L positions."""
 
     tokens: Tensor  # (B, L, J) every position after ln_final and the projection
     sentence: Tensor  # (B, J) the end-of-text position; open_clip's encode_text
@@ -83,15 +83,16 @@ class TextTower(nn.Module):
         self.text_projection = model.text_projection
         self.register_buffer("attn_mask", model.attn_mask, persistent=False)
         self.register_buffer("token_rows", token_rows, persistent=False)
-        self.pool_type, self.eos_id = model.text_pool_type, model.text_eos_id
+        self.pool_type = model.text_pool_type
+        self.eos_id = model.text_eos_id
         self.context_length = model.context_length
         self.width, self.joint_width = model.text_projection.shape
 
     def known_tokens(self) -> Tensor:
         """Return the sorted ids that have an embedding of their own.
 
-        Any other id of the 49,408 gives the mean of the known embeddings: the tiny
-        weights hold the rows of the captions and prompts they were trained on.
+        The tiny weights hold only the rows of the captions and prompts they were
+        trained on; any other id of the 49,408 has the mean of those rows.
         """
         return self.token_rows
 
@@ -157,8 +158,8 @@ def patch_grid(
                 f"at stride {stride}: take {' or '.join(map(str, fitting))} pixels"
                 + (", or a smaller stride" if uncovered and length > patch_size else "")
             )
-    rows, columns = ((length - patch_size) // stride + 1 for length in image_size)
-    return rows, columns
+    height, width = image_size
+    return (height - patch_size) // stride + 1, (width - patch_size) // stride + 1
 
 
 def set_grid(visual: nn.Module, image_size: tuple[int, int], stride: int) -> None:

@@ -1,8 +1,4 @@
-"""Backbones, loaded and ready to pass into a model: images -> feature maps | tokens.
-
-ResNets are in backbones_resnet.py, CLIP's towers in backbones_clip.py; here CLIP's
-weights are found, read, fitted and written, and both loaders can be imported.
-"""
+"""CLIP's weights: found, read, fitted to an image size, and written."""
 
 import json
 from collections.abc import Iterable
@@ -13,22 +9,10 @@ import open_clip
 import torch
 from torch import Tensor
 
-from reidlib.backbones.clip import Clip, ImageTower, TextTower, set_grid
-from reidlib.backbones.resnet import ResNetStages, load_resnet, save_resnet
+from reidlib.backbones.clip import Clip, set_grid
 from reidlib.backbones.torchscript import is_torchscript, read_torchscript
 from reidlib.files import write_text
 from reidlib.weights import load_weights, read_checkpoint, write_tensors
-
-__all__ = [
-    "Clip",
-    "ImageTower",
-    "ResNetStages",
-    "TextTower",
-    "load_clip",
-    "load_resnet",
-    "save_resnet",
-    "save_tiny_clip",
-]
 
 ARCHITECTURE = "ViT-B-16-quickgelu"
 TINY_WEIGHTS = Path(__file__).parents[1] / "assets" / "tiny_clip.safetensors"
@@ -51,7 +35,7 @@ def load_clip(
 
     source      tiny, the weights in reidlib/assets | openai, ViT-B/16 through
                 open_clip's hub | random | the path of a .safetensors or .pt file, as
-                OpenAI (TorchScript too), open_clip or save_tiny_clip write it
+                OpenAI (in TorchScript, too), open_clip or save_tiny_clip write it
     image_size  (height, width) in pixels
     stride      of the patches in pixels; below the patch size they overlap
     config      open_clip's model configuration as JSON, where the key "stride" may be

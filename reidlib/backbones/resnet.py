@@ -65,9 +65,9 @@ def save_resnet(
 ) -> None:
     """Write a ResNet's two pieces as one fp16 file, which load_resnet reads back.
 
-    gain   factor on the feature map of what is written, > 0. Angles between features
-           stay; behind a batch norm a network may answer at any scale, but a plain
-           softmax on its features learns at a rate that depends on it.
+    gain  factor, > 0, by which the written network's feature map is larger. Angles
+          between features stay. Behind a batch norm the scale of features is free, but
+          a softmax on the features themselves learns at a rate that depends on it.
     """
     branch = branch if gain == 1 else _amplified(branch, gain)
     state = trunk.state_dict() | branch.state_dict()
@@ -79,7 +79,7 @@ def save_resnet(
 
 
 def _amplified(branch: nn.Sequential, gain: float) -> nn.Sequential:
-    """A copy that answers `gain` times as much: ReLU passes a positive factor on."""
+    """A copy whose output is `gain` times as large: ReLU passes positive factors on."""
     branch = deepcopy(branch)
     for norm in _last_norms(branch.layer4[-1]):
         norm.weight.data *= gain
@@ -88,9 +88,9 @@ def _amplified(branch: nn.Sequential, gain: float) -> nn.Sequential:
 
 
 def _last_norms(block: nn.Module) -> list[nn.BatchNorm2d]:
-    """The norms whose sum a residual block ends with: its path's and its shortcut's.
+    """The two norms whose outputs a residual block adds: its path's and its shortcut's.
 
-    Raises ValueError where the shortcut has none, as it then passes its input on.
+    Raises ValueError for a shortcut without a norm, which passes its input on.
     """
     if block.downsample is None:
         raise ValueError("gain needs a last block whose shortcut has a batch norm")

@@ -1,8 +1,9 @@
-"""Weights in a TorchScript archive, read without running the code beside them.
+"""Weights in a TorchScript archive, read without running the code that comes with them.
 
-OpenAI publishes CLIP so. The archive is a ZIP file: data.pkl pickles a tree of modules,
+OpenAI publishes CLIP as one. It is a ZIP file: data.pkl pickles a tree of modules,
 data/<key> holds the numbers of one tensor, code/ the methods. `torch.jit.load` compiles
-them and runs some; here the pickle may name modules, tensors and lists, nothing else.
+the methods and runs some; here the pickle may name modules, tensors and lists, nothing
+else.
 """
 
 import pickle
@@ -15,7 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-PICKLE, MARK = "data.pkl", "constants.pkl"  # the second in no file of torch.save
+PICKLE = "data.pkl"
+MARK = "constants.pkl"  # in no file that torch.save writes
 KINDS = {
     "Half": torch.float16,
     "BFloat16": torch.bfloat16,
@@ -67,7 +69,7 @@ class _Reader(pickle.Unpickler):
 
 
 def is_torchscript(path: Path) -> bool:
-    """Whether a file is a TorchScript archive, and none that torch.save wrote."""
+    """Whether a file is a TorchScript archive, and not one that torch.save wrote."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:

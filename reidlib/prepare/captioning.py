@@ -1,7 +1,8 @@
-"""Captions of photographs, from a vision-language model, where nobody wrote them.
+"""Captions of photographs, from a vision-language model.
 
-A captioner takes pictures and a question, and answers in words for each. FBA ("Back-
-ground Matters Too", "Multimodal Representation Encoding") asks LLaVA v1.5-7B twice.
+A captioner takes pictures and a prompt, and answers in words for each. FBA ("Background
+Matters Too", "Multimodal Representation Encoding") asks LLaVA v1.5-7B twice: for the
+person, and for the background.
 """
 
 import json
@@ -32,19 +33,23 @@ PROMPTS = Captions(
 def load_captioner(model: str, device: str, *, max_new_tokens: int) -> Captioner:
     """Load a captioner: a model of transformers by name or folder, or `stand-in`.
 
-    model            e.g. llava-hf/llava-1.5-7b-hf; it answers greedily, so that
-                     captions come out the same again
-    max_new_tokens   of an answer; CLIP reads 75 of its own
-    stand-in         says what the captions of drawn pedestrians say; see `stand_in`
+    model           e.g. llava-hf/llava-1.5-7b-hf; it decodes greedily, so that captions
+                    come out the same again. stand-in answers with the captions of drawn
+                    pedestrians; see `stand_in`
+    max_new_tokens  of an answer; CLIP reads 75 of its own
+
     Raises ModuleNotFoundError where transformers is not installed.
     """
     if model == "stand-in":
         return stand_in
-    baseline = (
-        "train the baseline of fba.ipynb (cross_modal: false), which reads no captions"
+    answer = load_pipeline(
+        "image-text-to-text",
+        model,
+        device,
+        otherwise="train the baseline of fba.ipynb (cross_modal: false), which reads no"
+        " captions",
+        dtype="auto",
     )
-    options = {"otherwise": baseline, "dtype": "auto"}
-    answer = load_pipeline("image-text-to-text", model, device, **options)
     return partial(_ask, answer, max_new_tokens)
 
 
@@ -85,10 +90,10 @@ def write_captions(
 ) -> int:
     """Append to <root>/captions.jsonl the captions of every image that has none there.
 
-    Images are named by their place below `folder_above`. Returns how many were written;
-    one without an answer gets no line, and is asked again next time. A run that was
-    interrupted goes on: what it has is on disk batch by batch, and a last line that was
-    cut off is dropped.
+    Images are named by their path below `folder_above`. Returns how many were written;
+    an image without an answer gets no line, and is asked about again next time. A run
+    that was interrupted goes on: each batch is on disk as soon as it is answered, and a
+    last line that was cut off is dropped.
     """
     file, above = root / FILE, folder_above(samples)
     root.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,10 @@
-"""Teaching a small CLIP to read drawn pedestrians, in place of web-scale training.
+"""A small CLIP taught on drawn pedestrians, in place of training on the web.
 
-Three contrasts (InfoNCE as in Radford et al. 2021): images with person captions,
-background patches with background captions, and patches with part words under the
-true masks. The last makes it more local than OpenAI's CLIP, whose patches were never
-told their names.
-
-    B images, N patches, L text positions, J joint width, C region classes
+Three contrastive terms: images with person captions, background patches with
+background captions (both InfoNCE as in Radford et al. 2021), and patches with the names
+of the parts that the true masks show there. The last makes it more local than OpenAI's
+CLIP, whose patches were never told their names.
+Shapes     B images, N patches, L text positions, J joint width, C region classes
 """
 
 import random
@@ -72,10 +71,12 @@ class CaptionedBatch(NamedTuple):
 
 
 class DrawnPairs(Dataset):
-    """Endless drawings of people who are never seen twice, by index."""
+    """Drawings by index, without end; no person is in two of them."""
 
     def __init__(self, tokenizer, grid: tuple[int, int], occlusion: float) -> None:
-        self.tokenizer, self.grid, self.occlusion = tokenizer, grid, occlusion
+        self.tokenizer = tokenizer
+        self.grid = grid
+        self.occlusion = occlusion
         self.to_tensor = v2.Compose(
             [v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
             + [v2.Normalize((0.5,) * 3, (0.5,) * 3)]
@@ -98,7 +99,9 @@ class FreshBatches(Sampler[list[int]]):
     """Batches of indices that no earlier epoch has used."""
 
     def __init__(self, steps: int, batch_size: int) -> None:
-        self.steps, self.batch_size, self.epoch = steps, batch_size, 0
+        self.steps = steps
+        self.batch_size = batch_size
+        self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose indices come next."""
@@ -108,11 +111,8 @@ class FreshBatches(Sampler[list[int]]):
         return self.steps
 
     def __iter__(self) -> Iterator[list[int]]:
-        first = self.epoch * self.steps * self.batch_size
-        for start in range(
-            first, first + self.steps * self.batch_size, self.batch_size
-        ):
-            yield list(range(start, start + self.batch_size))
+        for step in range(self.epoch * self.steps, (self.epoch + 1) * self.steps):
+            yield list(range(step * self.batch_size, (step + 1) * self.batch_size))
 
 
 def collate(tokenizer, items: list[tuple[Tensor, ...]]) -> CaptionedBatch:
@@ -194,13 +194,21 @@ class PretrainedClip(nn.Module):
     def forward(
         self, images: Tensor, person: Tensor, background: Tensor, words: Tensor
     ) -> Output:
+        """Encode images (B, 3, H, W) and the ids of captions and region words."""
         joint = F.normalize(self.clip.image(images).joint.float(), dim=-1)  # (B,1+N,J)
         ids = torch.cat([person, background, words])
-        longest = int((ids != 0).sum(dim=1).max())  # causal: what follows has no say
+        longest = int((ids != 0).sum(dim=1).max())  # padding behind it changes nothing
         texts = F.normalize(self.clip.text(ids[:, :longest]).sentence.float(), dim=-1)
-        split = (len(person), len(background), len(words))
+        person, background, words = texts.split(
+            [len(person), len(background), len(words)]
+        )
         return Output(
-            joint[:, 0], joint[:, 1:], *texts.split(split), self.log_scales.exp()
+            images=joint[:, 0],
+            patches=joint[:, 1:],
+            person=person,
+            background=background,
+            words=words,
+            scales=self.log_scales.exp(),
         )
 
     def embed(self, images: Tensor) -> Tensor:
@@ -216,10 +224,14 @@ def tensors_of(batch: CaptionedBatch) -> tuple[Tensor, ...]:
 def objective(
     output: Output, batch: CaptionedBatch, *, class_weights: Sequence[float]
 ) -> dict[str, Tensor]:
-    """The terms `person`, `background` and `region`.
+    """Return the terms, not weighted.
 
-    class_weights   weight of each Part in the region term: head and foot cover few
-                    patches and would stay nameless without
+        person      InfoNCE of class tokens and person captions
+        background  InfoNCE of the mean of the background's patches and its captions
+        region      cross-entropy of patches over the region words
+
+    class_weights  weight of each Part in the region term: head and foot cover few
+                   patches and would not be learned without
     """
     person_scale, background_scale, region_scale = output.scales
     outside = (batch.regions == Part.BACKGROUND).float()[..., None]  # (B, N, 1)

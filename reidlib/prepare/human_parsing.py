@@ -1,4 +1,4 @@
-"""Part masks of photographs, from a human parser, where nobody drew them.
+"""Part masks of photographs, from a human parser.
 
 A parser takes a picture and names what it sees, as the image-segmentation pipelines of
 transformers do: a list of {"label": name, "mask": picture that is white there}. Its
@@ -33,13 +33,13 @@ NAMES = {
     Part.LOWER_BODY: ("pants", "skirt", "belt", "left-leg", "right-leg"),
     Part.FOOT: ("socks", "left-shoe", "right-shoe"),
 }
-PART_OF = {name: part for part, names in NAMES.items() for name in names}
+PART_OF_NAME = {name: part for part, names in NAMES.items() for name in names}
 
 
 def load_parser(model: str, device: str) -> Parser:
     """Load a human parser: a model of transformers by name or folder, or `stand-in`.
 
-    stand-in   says what the true masks of drawn pedestrians say; see `stand_in`
+    stand-in   answers with the true masks of drawn pedestrians; see `stand_in`
     Raises ModuleNotFoundError where transformers is not installed.
     """
     if model == "stand-in":
@@ -51,10 +51,9 @@ def load_parser(model: str, device: str) -> Parser:
 def stand_in(picture: Image.Image) -> list[dict[str, Any]]:
     """Answer like a parser for a drawn picture that lies beside its true mask."""
     mask = read_mask(Path(picture.filename)).numpy()
-    first = {part: names[0] for part, names in NAMES.items()}
     return [
-        {"label": name, "mask": Image.fromarray(np.uint8(255 * (mask == part)))}
-        for part, name in first.items()
+        {"label": names[0], "mask": Image.fromarray(np.uint8(255 * (mask == part)))}
+        for part, names in NAMES.items()
         if (mask == part).any()
     ]
 
@@ -68,11 +67,11 @@ def part_mask(segments: Iterable[Mapping[str, Any]], size: tuple[int, int]) -> I
     merged = np.full(size[::-1], int(Part.BACKGROUND), dtype=np.uint8)
     for segment in segments:
         name = segment["label"].lower().replace(" ", "-")
-        if name not in PART_OF:
-            known = ", ".join(sorted(PART_OF))
+        if name not in PART_OF_NAME:
+            known = ", ".join(sorted(PART_OF_NAME))
             raise ValueError(f"the parser names {name!r}: not one of {known}")
         claimed = segment["mask"].convert("L").resize(size, Image.Resampling.NEAREST)
-        merged[np.asarray(claimed) > 127] = int(PART_OF[name])
+        merged[np.asarray(claimed) > 127] = int(PART_OF_NAME[name])
     return Image.fromarray(merged)
 
 
@@ -82,7 +81,7 @@ def parse(path: Path, parser: Parser) -> Tensor:
 
 
 def stacked(labels: Sequence[Tensor]) -> Tensor:
-    """Stack maps of labels (H, W), which in photographs are of many sizes: (n, H, W).
+    """Stack maps of labels (H, W) of several sizes, as photographs have: (n, H, W).
 
     All get the size of the first; a cell takes the label of the nearest one.
     """
@@ -96,10 +95,10 @@ def _parsed(path: Path, parser: Parser) -> Image.Image:
         return part_mask(parser(picture), picture.size)
 
 
-def place_of(image_path: Path, root: Path | str = "") -> Path:
-    """Where the mask of an image is written: beside the images, or below `root`.
+def parsed_path(image_path: Path, root: Path | str = "") -> Path:
+    """Where the parsed mask of an image belongs: beside the images, or below `root`.
 
-    >>> place_of(Path("plaza/query/0001_c1s1_000000_00.jpg"), "parsed").as_posix()
+    >>> parsed_path(Path("plaza/query/0001_c1s1_000000_00.jpg"), "parsed").as_posix()
     'parsed/masks/query/0001_c1s1_000000_00.png'
     """
     beside = mask_path(image_path)
@@ -109,14 +108,14 @@ def place_of(image_path: Path, root: Path | str = "") -> Path:
 def write_masks(
     samples: Sequence[Sample], parser: Parser, root: Path | str = ""
 ) -> int:
-    """Write the mask of every image that has none yet, to `place_of(path, root)`.
+    """Write the mask of every image that has none yet to `parsed_path(path, root)`.
 
     Returns how many were written. A run that was interrupted goes on; no mask is ever
     half written.
     """
     written = 0
     for sample in tqdm(samples, desc="parsing", unit="image", leave=False):
-        path = place_of(sample.path, root)
+        path = parsed_path(sample.path, root)
         if path.is_file():
             continue
         mask = _parsed(sample.path, parser)

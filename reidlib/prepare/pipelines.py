@@ -1,4 +1,4 @@
-"""Models of transformers, an optional library, by the task that they do."""
+"""Models of transformers, an optional library, by their task."""
 
 import importlib
 from collections.abc import Callable
@@ -10,7 +10,7 @@ def load_pipeline(
 ) -> Callable[..., Any]:
     """Load a pipeline of transformers for a task, of a model by name or folder.
 
-    otherwise   what needs no such model, for the message where there is no library
+    otherwise  what to do without it, for the error message
     Raises ModuleNotFoundError where transformers is not installed.
     """
     try:

@@ -1,12 +1,11 @@
-"""What an optimiser is given: parameter groups, learning-rate schedules, a count.
+"""Parameter groups and learning-rate schedules for optimisers; parameters counted.
 
 Schedules are stepped once per epoch, and epochs count from 0: epoch 0 trains with the
-first value. All of them multiply each group's own rate, so multipliers stay as set.
+first value. They multiply each group's own rate, so the ratios of groups stay.
 """
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import partial
 
 import pandas as pd
 import torch
@@ -33,11 +32,12 @@ def parameter_groups(
     """Put every trainable parameter into exactly one optimiser group.
 
     lr_multipliers      module or parameter prefix -> factor; the longest prefix wins
-    bias_lr_multiplier  factor on top for parameters whose name ends in "bias"
+    bias_lr_multiplier  a further factor for parameters whose name ends in "bias"
     leave_out           prefixes of parameters that another optimiser trains
+
     Frozen parameters are left out. Groups come sorted by prefix, so what no prefix
-    names is first, and carry "name", which optimisers keep.
-    A prefix that names nothing in the model is a ValueError.
+    names is first; each has a "name", which optimisers keep. Raises ValueError for a
+    prefix that names nothing in the model.
     """
     multipliers = {"": 1.0, **(lr_multipliers or {})}
     _check_multipliers({**multipliers, "every bias": bias_lr_multiplier})
@@ -162,31 +162,17 @@ def warmup_cosine(
         raise ValueError(f"epochs is {epochs}, but must be at least 1")
     if not 0 <= final_factor <= 1:
         raise ValueError(f"final_factor is {final_factor}, but must lie in 0..1")
-    # LambdaLR, not CosineAnnealingLR: that one ends every group at one absolute rate.
-    factor = partial(
-        _cosine_factor,
-        warmup_epochs=warmup_epochs,
-        warmup_factor=warmup_factor,
-        start=0 if warmup_in_cycle else warmup_epochs,
-        end=epochs,
-        final_factor=final_factor,
-    )
+    start = 0 if warmup_in_cycle else warmup_epochs
+
+    def factor(epoch: int) -> float:
+        if epoch < warmup_epochs:
+            return warmup_factor + (1 - warmup_factor) * epoch / warmup_epochs
+        progress = min(1.0, (epoch - start) / max(1, epochs - start))
+        cosine = (1 + math.cos(math.pi * progress)) / 2
+        return final_factor + (1 - final_factor) * cosine
+
+    # Not CosineAnnealingLR: that one ends every group at one absolute rate.
     return LambdaLR(optimizer, factor)
-
-
-def _cosine_factor(
-    epoch: int,
-    *,
-    warmup_epochs: int,
-    warmup_factor: float,
-    start: int,
-    end: int,
-    final_factor: float,
-) -> float:
-    if epoch < warmup_epochs:
-        return warmup_factor + (1 - warmup_factor) * epoch / warmup_epochs
-    progress = min(1.0, (epoch - start) / max(1, end - start))
-    return final_factor + (1 - final_factor) * (1 + math.cos(math.pi * progress)) / 2
 
 
 def _check_warmup(warmup_epochs: int, warmup_factor: float) -> None:

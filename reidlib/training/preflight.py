@@ -57,7 +57,7 @@ def check_loader(loader: DataLoader) -> None:
     if not hasattr(getattr(loader, "batch_sampler", None), "set_epoch"):
         raise ValueError(
             "the loader has no batch_sampler with set_epoch(epoch), which resuming "
-            "needs to draw an epoch's batches again: make it by reidlib.data"
+            "needs to draw an epoch's batches again: make it by data.train_loader"
         )
     if loader.persistent_workers:
         raise ValueError(

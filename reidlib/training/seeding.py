@@ -1,4 +1,4 @@
-"""Seeds of everything random, and the device."""
+"""Seeds for everything random, and the device."""
 
 import random
 

@@ -45,7 +45,7 @@ def test_a_name_that_is_not_known_is_refused():
 
 def test_every_name_belongs_to_one_part():
     names = [name for names in parsing.NAMES.values() for name in names]
-    assert len(names) == len(set(names)) == len(parsing.PART_OF)
+    assert len(names) == len(set(names)) == len(parsing.PART_OF_NAME)
 
 
 def test_the_stand_in_says_what_the_true_masks_say(tmp_path):
