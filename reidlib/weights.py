@@ -84,20 +84,19 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: str) ->
     source names the file in the ValueError, which lists missing, unexpected and
     misshapen entries by name and shape.
     """
-    expected = {name: tuple(value.shape) for name, value in _tensors(module).items()}
-    found = {name: tuple(getattr(value, "shape", ())) for name, value in state.items()}
-    both = sorted(expected.keys() & found.keys())
+    own = _shapes(module.state_dict())
+    found = _shapes(state)
     differences = {
         "misshapen": [
-            f"{name}: {found[name]} in the file, {expected[name]} in the model"
-            for name in both
-            if found[name] != expected[name]
+            f"{name}: {found[name]} in the file, {own[name]} in the model"
+            for name in sorted(own.keys() & found)
+            if found[name] != own[name]
         ],
         "missing in the file": [
-            f"{name}: {expected[name]}" for name in sorted(expected.keys() - both)
+            f"{name}: {own[name]}" for name in sorted(own.keys() - found)
         ],
         "unexpected in the file": [
-            f"{name}: {found[name]}" for name in sorted(found.keys() - both)
+            f"{name}: {found[name]}" for name in sorted(found.keys() - own)
         ],
     }
     if any(differences.values()):
@@ -105,9 +104,8 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: str) ->
     module.load_state_dict(state)
 
 
-def _tensors(module: nn.Module) -> dict[str, Tensor]:
-    state = module.state_dict()
-    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+def _shapes(state: Mapping[str, object]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(getattr(value, "shape", ())) for name, value in state.items()}
 
 
 def _architecture_report(

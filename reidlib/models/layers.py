@@ -1,5 +1,6 @@
-"""Layers that two models share."""
+"""Layers that several models share."""
 
+from functools import partial
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -34,13 +35,14 @@ class BNNeck(nn.Module):
 class CrossAttention(nn.Module):
     """Multi-head attention of one sequence to another, each behind its own LayerNorm.
 
-    Without a residual: the caller adds the one that its paper has. The block of IRRA
-    (Jiang and Ye 2023) and PromptSG. Q queries, K keys, D width.
+    Without a residual: the caller adds the one that its paper has. As in IRRA (Jiang
+    and Ye 2023) and PromptSG. Q queries, K keys, D width.
     """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.query_norm, self.key_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.query_norm = nn.LayerNorm(width)
+        self.key_norm = nn.LayerNorm(width)
         self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
 
     def forward(
@@ -48,7 +50,7 @@ class CrossAttention(nn.Module):
     ) -> Tensor:
         """Return what queries (B, Q, D) find among keys (B, K, D): (B, Q, D).
 
-        padding (B, K) is True for keys that are not there; one must be.
+        padding (B, K) is True where there is no key; each row needs one.
         """
         return self._attend(queries, keys, padding, need_weights=False)[0]
 
@@ -72,24 +74,26 @@ class CrossAttention(nn.Module):
 class PlainAttention(nn.Module):
     """softmax(Q K^T / sqrt(D)) V with one head, as papers print it: no norm, no bias.
 
-    projected   by three matrices of its own; else keys and values are the same
+    projected  Q, K and V by a matrix each; else K and V are the keys as they are
     """
 
     def __init__(self, width: int, *, projected: bool) -> None:
         super().__init__()
-        self.query, self.key, self.value = (
-            nn.Linear(width, width, bias=False) if projected else nn.Identity()
-            for _ in range(3)
+        kind = (
+            partial(nn.Linear, width, width, bias=False) if projected else nn.Identity
         )
+        self.query = kind()
+        self.key = kind()
+        self.value = kind()
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
         """Return what queries (B, Q, D) find among keys (B, K, D): (B, Q, D)."""
-        parts = self.query(queries), self.key(keys), self.value(keys)
-        return F.scaled_dot_product_attention(*parts)
+        return F.scaled_dot_product_attention(
+            self.query(queries), self.key(keys), self.value(keys)
+        )
 
     def attend(self, queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
         """Return the same and the weights (B, Q, K)."""
-        queries, values = self.query(queries), self.value(keys)
-        scores = queries @ self.key(keys).mT / queries.shape[-1] ** 0.5
+        scores = self.query(queries) @ self.key(keys).mT / queries.shape[-1] ** 0.5
         weights = scores.softmax(-1)  # (B, Q, K)
-        return weights @ values, weights
+        return weights @ self.value(keys), weights

@@ -18,7 +18,7 @@ from reidlib.checks import check_choice
 from reidlib.losses.triplet import triplet_loss
 from reidlib.models.layers import BNNeck
 
-REGIONS = ("none", "stripe", "text")
+KINDS = ("none", "stripe", "text")  # of regions
 ASSESSMENTS = ("none", "even", "dai", "iai", "both")
 
 
@@ -133,7 +133,7 @@ class RGANet(nn.Module):
         threshold: float = 0.85,
     ) -> None:
         super().__init__()
-        check_choice("regions", regions, REGIONS)
+        check_choice("regions", regions, KINDS)
         check_choice("assessment", assessment, ASSESSMENTS)
         check_choice("ram", ram, ("softmax", "mean"))
         check_choice("momentum_of", momentum_of, ("old", "new"))
