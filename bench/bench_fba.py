@@ -1,9 +1,9 @@
 """What FBA's frozen text tower costs in a training step, and the memory of a step.
 
-Text features that are looked up would save at most the tower's share of a step. At the
-paper's size, batch 64, a step is counted rather than run: tensors without content have
-every shape, so arithmetic and what autograd keeps are exact, and no memory is needed.
-On an accelerator it is run as well.
+Keeping text features would save at most the tower's share of a step. At the paper's
+size, batch 64, a step is counted rather than run: tensors without content have all
+shapes, so operations and what autograd keeps are exact, and no memory is needed. On an
+accelerator it is run as well.
 """
 
 # ruff: noqa: T201
@@ -23,7 +23,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from reidlib.data.loaders import Batch
 from reidlib.evaluation.extraction import in_float32
 from reidlib.models import fba
-from reidlib.models.fba import objective
 from reidrun.runs.environment import peak_memory
 
 BENCHMARKS = {"tiny": "plaza", "full": "dukemtmcreid"}
@@ -51,7 +50,7 @@ def loss_of(model: nn.Module, batch: Batch, ids: Tensor, *, half: bool) -> Tenso
     """The sum of all terms; the forward pass in bf16 where asked for."""
     with torch.autocast(ids.device.type, torch.bfloat16, enabled=half):
         output = model(batch.images, ids)
-    return sum(objective(in_float32(output), batch).values())
+    return sum(fba.objective(in_float32(output), batch).values())
 
 
 def measured(scale: str) -> str:
@@ -88,7 +87,7 @@ def reached(model: nn.Module, images: Tensor, ids: Tensor, *, half: bool) -> Ten
 
 
 def fastest(work: Callable[[], None]) -> float:
-    """Seconds of the fastest round, not counting what else a processor does."""
+    """Seconds of the fastest round; on a processor, those of this process."""
     clock, took = time.perf_counter if CUDA else time.process_time, []
     for _ in range(ROUNDS):
         start = clock()
@@ -100,7 +99,7 @@ def fastest(work: Callable[[], None]) -> float:
 
 
 def counted(scale: str) -> list[str]:
-    """Arithmetic of a step and its memory: what autograd keeps and what stays."""
+    """Operations of a step, and its memory: what autograd keeps and what stays."""
     model, batch, ids = build(scale)
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         images, ids = mode.from_tensor(batch.images), mode.from_tensor(ids)

@@ -1,8 +1,8 @@
 """One training step of FLaN-Net at its own size, against what its two towers cost.
 
 The floor is a bare forward and backward pass of the image tower, and one of the text
-tower with a gradient to its input: the same images, the same prompt, the same
-precision, in turns with the step. What the optimisers take is printed beside.
+tower with a gradient to its input: with the same images, prompt and precision, in turns
+with the step. The time of the optimisers is printed beside them.
 
     python bench/bench_flannet.py [fp32|bf16] [images]
 """
@@ -64,9 +64,8 @@ def measure(model: flannet.FLaNNet, batch: Batch, *, half: bool) -> dict[str, fl
     images = batch.images
     shape = len(images), model.prompts.ids.shape[1], model.prompts.text_tower.width
     words = torch.randn(shape, device=images.device, requires_grad=True)
-    still = {"lr": 0.0, "weight_decay": 0.0}
-    groups = parameter_groups(model, **still, leave_out=["arcface"])
-    optimizers = [Adam(groups), SGD([model.arcface], **still)]
+    groups = parameter_groups(model, lr=0.0, weight_decay=0.0, leave_out=["arcface"])
+    optimizers = [Adam(groups), SGD([model.arcface], lr=0.0)]
     work = {
         "floor": lambda: floor(model, images, words, half),
         "step": lambda: step(model, batch, half),

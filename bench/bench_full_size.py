@@ -2,8 +2,8 @@
 
 Prints loss and gradient norm, images and floating-point operations per second, their
 share of the card's bf16 peak, and peak memory, on the accelerator where there is one.
-The operations are those of products and convolutions, forward and backward, a multiply
-and its add as two; everything else does not count, but its time does.
+Operations are those of matrix products and convolutions, forward and backward, a
+multiply and its add as two; nothing else is counted, but its time is.
 
     python bench/bench_full_size.py [fp32|bf16] [paper ...] [--compile]
 """
@@ -28,7 +28,6 @@ from reidlib.backbones.resnet import load_resnet
 from reidlib.data.loaders import Batch
 from reidlib.evaluation.extraction import images_of
 from reidlib.models import baseline, fanet, fba, flannet, rganet
-from reidlib.models.fba import objective
 from reidlib.models.flannet_prompts import WORDS, PromptEncoder, spell
 from reidlib.training.optim import parameter_groups
 from reidlib.training.step import Step
@@ -102,13 +101,28 @@ def build_rganet(settings: dict) -> Work:
 
 def build_flannet(settings: dict) -> Work:
     """FLaN-Net with random weights, whole."""
-    clip, shared = random_clip(settings), {"heads": settings["attention_heads"]}
+    clip = random_clip(settings)
     ids = tokenize([spell(settings["prompt"]), *WORDS.values()])
-    words = {name: settings[name] for name in ("queries", "blocks", "literal")}
-    names = ("cross_attention", "fusion", "fusion_of", "detach", "literal")
-    parts = {name: settings[name] for name in names} | {"num_identities": IDENTITIES}
-    prompts = PromptEncoder(clip.text, ids[0], ids[1:, 1], **words, **shared)
-    model = flannet.FLaNNet(clip.image, prompts, **parts, **shared)
+    prompts = PromptEncoder(
+        clip.text,
+        ids[0],
+        ids[1:, 1],
+        queries=settings["queries"],
+        blocks=settings["blocks"],
+        heads=settings["attention_heads"],
+        literal=settings["literal"],
+    )
+    model = flannet.FLaNNet(
+        clip.image,
+        prompts,
+        num_identities=IDENTITIES,
+        cross_attention=settings["cross_attention"],
+        fusion=settings["fusion"],
+        fusion_of=settings["fusion_of"],
+        detach=settings["detach"],
+        heads=settings["attention_heads"],
+        literal=settings["literal"],
+    )
     weights = dict.fromkeys(("triplet", "identity", "arcface"), 1)
     weights["align"] = settings["align_weight"]
     return Work(model, flannet.objective, weights, left_out=("arcface",))
@@ -117,9 +131,17 @@ def build_flannet(settings: dict) -> Work:
 def build_fba(settings: dict, identities: int = IDENTITIES) -> Work:
     """FBA with random weights, whole, and captions of full length."""
     clip = random_clip(settings)
-    names = ("heads", "residual", "mask", "pairing", "detach_mask")
-    parts = {name: settings[name] for name in names} | {"depth": settings["blocks"]}
-    model = fba.FBA(clip.image, clip.text, num_identities=identities, **parts)
+    model = fba.FBA(
+        clip.image,
+        clip.text,
+        num_identities=identities,
+        heads=settings["heads"],
+        mask=settings["mask"],
+        pairing=settings["pairing"],
+        detach_mask=settings["detach_mask"],
+        depth=settings["blocks"],
+        residual=settings["residual"],
+    )
     weights = dict.fromkeys(("identity", "triplet"), 1)
     weights |= {f"crossed_{name}": weight for name, weight in weights.items()}
     weights |= dict.fromkeys(("tri_div", "consistency"), settings["diversity_weight"])
@@ -129,7 +151,7 @@ def build_fba(settings: dict, identities: int = IDENTITIES) -> Work:
         ids = captions.to(batch.images.device)
         return batch.images, ids.expand(len(batch.images), -1, -1)
 
-    return Work(model, objective, weights, inputs=inputs)
+    return Work(model, fba.objective, weights, inputs=inputs)
 
 
 def random_clip(settings: dict) -> Clip:
