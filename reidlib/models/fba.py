@@ -58,7 +58,7 @@ class Texts(NamedTuple):
 class FBA(nn.Module):
     """Image and text towers, one cross-modal module for four uses, a neck per role.
 
-    text_tower   is frozen here, and stays as it is
+    text_tower   is frozen here: no gradient, no update
     cross_modal  without it this is the baseline (Table 3, row 1), captions unread
     background   the background branch as well (rows 3-4); a mask needs it
     mask         of Eq. 3: none (F_f^T is the end of text) | literal | one_minus
@@ -112,8 +112,12 @@ class FBA(nn.Module):
             tokens = self.text_tower(ids).tokens  # (K * B, L, joint width)
         places = torch.arange(ids.shape[1], device=ids.device)
         ends = ids.argmax(1)  # the end of text has the largest id
-        behind, before = places > ends[:, None], places < ends[:, None]
-        return Texts(self.projection(tokens), behind, before & (places > 0), ends)
+        return Texts(
+            tokens=self.projection(tokens),
+            padding=places > ends[:, None],
+            words=(places > 0) & (places < ends[:, None]),
+            ends=ends,
+        )
 
     def by_image(self, tokens: Tensor, texts: Texts, count: int) -> Tensor:
         """Return F^V (B, count, W) of tokens V (B, 1+N, W) and the first captions."""
@@ -160,8 +164,8 @@ class FBA(nn.Module):
         visual = tokens[:, 0]
         logits = self.neck(visual).logits
         if self.module is None:
-            none = Embedding(visual, tokens[:, :0])
-            return Output(none, None, logits, None, None, None)
+            alone = Embedding(visual, tokens[:, :0])
+            return Output(alone, None, logits, None, None, None)
         texts = self.read(captions[:, : self.num_captions])
         by_image = self.by_image(tokens, texts, self.num_captions)
         by_text, attention, mask = self.by_text(tokens, texts)

@@ -9,7 +9,7 @@ from timm.models.resnet import BasicBlock, ResNet
 from torch import nn
 from torchvision.models import ResNet50_Weights, resnet50
 
-from reidlib.backbones import resnet as backbones_resnet
+from reidlib.backbones import resnet
 from reidlib.backbones.resnet import load_resnet, save_resnet
 
 
@@ -131,8 +131,8 @@ def test_imagenet_weights_are_torchvisions_first_and_read_safely(monkeypatch):
         asked.update(options, url=url)
         return reference_tiny().state_dict()
 
-    tiny = backbones_resnet._tiny_resnet
-    monkeypatch.setitem(backbones_resnet._NETWORKS, "resnet50", tiny)
+    tiny = resnet._tiny_resnet
+    monkeypatch.setitem(resnet._NETWORKS, "resnet50", tiny)
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", hub)
     assert load_resnet("resnet50", pretrained="imagenet").width == 128
     assert asked["url"] == ResNet50_Weights.IMAGENET1K_V1.url
