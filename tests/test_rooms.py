@@ -55,7 +55,8 @@ SECOND_FILES = {  # of a paper, and the layers that papers share
     "baseline": {"layers"},
 }
 ONLY_TORCH = ("losses", "models", "evaluation/metrics.py", "evaluation/rerank.py")
-WITHOUT_TORCH = ("reidlib.benchmarks", "reidlib.data.samples", "reidrun.runs.plans")
+WITHOUT_TORCH = ("reidlib.benchmarks", "reidlib.data.samples", "reidrun.runs.sweep")
+WITHOUT_TORCH += ("reidrun.cli.run", "reidrun.cli.data", "reidrun.cli.results")
 FORBIDDEN_IN_MODELS = {"to", "cuda", "cpu", "training"}  # device and mode: the caller's
 MODULES = sorted(
     p for wing in ("reidlib", "reidrun") for p in (ROOT / wing).rglob("*.py")
@@ -193,11 +194,12 @@ def run_python(code: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
-def test_help_loads_nothing_heavy():
-    heavy = {"torch"}
+@pytest.mark.parametrize("words", [["--help"], [], ["fly"], ["--fly"]])
+def test_help_loads_nothing_heavy(words):
+    heavy = {"torch", "pandas", "numpy", "papermill"}
     run_python(
         "import sys, reidlib, reidrun.cli.main\n"
-        "try: reidrun.cli.main.main(['--help'])\nexcept SystemExit: pass\n"
+        f"try: reidrun.cli.main.main({words})\nexcept SystemExit: pass\n"
         f"sys.exit(bool({heavy} & set(sys.modules)))"
     )
 

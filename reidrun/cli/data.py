@@ -10,7 +10,8 @@ Nothing is downloaded, and no command says where a data set is to be had.
 
 import argparse
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 
 from reidlib import benchmarks
@@ -23,29 +24,97 @@ from reidrun.runs.errors import ParameterError
 
 RELEASED = ("cuhk03np_detected", "cuhk03np_labeled")
 NO_DOWNLOAD = "Nothing is downloaded here. Follow the terms that came with your copy."
+Action = Callable[[argparse.Namespace], None]
 
 
 def describe(command: argparse.ArgumentParser, root: Path) -> None:
     """Give `reid data` its actions."""
     actions = command.add_subparsers(required=True, metavar="ACTION")
-    known = benchmarks.BENCHMARKS
-
-    def add(
-        name: str, text: str, carry_out: Callable, of: Iterable[str] = known
-    ) -> argparse.ArgumentParser:
+    for name, (text, carry_out, known) in ACTIONS.items():
         action = actions.add_parser(name, help=text)
-        list_names(action, benchmarks=of)
+        list_names(action, benchmarks=known)
         action.add_argument("benchmark", metavar="BENCHMARK", help="e.g. market1501")
-        action.set_defaults(command=carry_out)
-        return action
+        if carry_out is not show_tree:
+            action.add_argument("folder", type=Path, metavar="FOLDER")
+        action.set_defaults(command=partial(_carry_out, carry_out, known))
+    text = "as many people and images as the real set has, not a few"
+    actions.choices["fixture"].add_argument(
+        "--full-size", action="store_true", help=text
+    )
 
-    check = add("check", "count and open every image of a folder", check_data)
-    add("tree", "print the layout that is expected", show_tree)
-    text = "write the images of CUHK03's raw release, cuhk-03.mat, as files"
-    extract = add("extract", text, extract_images, RELEASED)
-    text = "write drawn pedestrians in the layout of a benchmark"
-    fixture = add("fixture", text, draw_fixture)
-    for action in (check, extract, fixture):
-        action.add_argument("folder", type=Path, metavar="FOLDER", help="of it")
-    text = "as many images as are published, instead of a few"
-    fixture.add_argument("--full-size", action="store_true", help=text)
+
+def _carry_out(
+    action: Action, known: Collection[str], args: argparse.Namespace, root: Path
+) -> int:
+    """Exit code 1 for data that are not what they should be."""
+    if args.benchmark not in known:
+        raise ParameterError(unknown("benchmark", args.benchmark, known))
+    try:
+        action(args)
+    except DataError as error:
+        return complain(error)
+    return 0
+
+
+def check_data(args: argparse.Namespace) -> None:
+    """Print the numbers of a folder beside the published ones; name what differs."""
+    report = benchmarks.check(args.benchmark, args.folder)
+    print(f"{report.title}\n\n{report.table.to_string(index=False)}", flush=True)
+    if report.faults:
+        raise DataError("\n".join(report.faults))
+
+
+def show_tree(args: argparse.Namespace) -> None:
+    """Print layout, size, protocol and terms of use of a benchmark."""
+    name = args.benchmark
+    print(f"{benchmarks.TITLES[name]}\n\n{benchmarks.TREES[name]}\n")
+    if name in benchmarks.PUBLISHED:
+        for split, (people, images, cameras) in benchmarks.sizes(name).items():
+            counts = f"{people:6,} identities {images:7,} images {cameras:3} cameras"
+            print(f"{split:8}{counts}")
+        print()
+    if name in benchmarks.TRAINED_ON:
+        print(f"{_wrapped(benchmarks.training_fault(name))}\n")
+    said = benchmarks.PROTOCOLS[name], benchmarks.TERMS[name], NO_DOWNLOAD
+    print("\n\n".join(map(_wrapped, said)))
+
+
+def extract_images(args: argparse.Namespace) -> None:
+    """Write the images of cuhk-03.mat into the folder of the configuration."""
+    folder, count = cuhk03.extract(args.folder, args.benchmark)
+    print(f"{folder}: {count:,} images")
+
+
+def draw_fixture(args: argparse.Namespace) -> None:
+    """Write drawn pedestrians in a benchmark's layout; say that they are drawn."""
+    name, folder = args.benchmark, args.folder
+    tally = fixtures.write_fixture(name, folder, full_size=args.full_size)
+    images = ", ".join(f"{split.images:,}" for split in tally[:3])
+    print(
+        f"{folder}: drawn pedestrians in the layout of {benchmarks.TITLES[name]};"
+        f" train, query, gallery: {images} images"
+    )
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, WIDTH)
+
+
+ACTIONS: dict[str, tuple[str, Action, Collection[str]]] = {
+    "check": (
+        "count and open every image of a folder",
+        check_data,
+        benchmarks.BENCHMARKS,
+    ),
+    "tree": ("print the layout that is expected", show_tree, benchmarks.BENCHMARKS),
+    "extract": (
+        "write the images of CUHK03's raw release, cuhk-03.mat, as files",
+        extract_images,
+        RELEASED,
+    ),
+    "fixture": (
+        "write drawn pedestrians in the layout of a benchmark",
+        draw_fixture,
+        benchmarks.PUBLISHED,
+    ),
+}

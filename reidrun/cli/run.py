@@ -17,11 +17,11 @@ from reidrun.runs.errors import RunError
 from reidrun.runs.plans import (
     Plan,
     make_plan,
-    missing,
     papers,
     refuse_missing_files,
     refuse_other_parameters,
 )
+from reidrun.runs.sweep import missing
 
 
 def describe(command: argparse.ArgumentParser, root: Path) -> None:
@@ -61,8 +61,9 @@ def run_papers(args: argparse.Namespace, root: Path) -> int:
         for paper in args.papers
     ]
     refuse_missing_files(plans if args.fresh else missing(plans))
-    if not args.fresh:
-        refuse_other_parameters(plans)
+    for plan in plans:
+        if not args.fresh:
+            refuse_other_parameters(plan)
     for plan in plans:
         if args.fresh and (plan.folder / "params.yaml").is_file():
             shutil.rmtree(plan.folder)

@@ -1,5 +1,6 @@
-"""The gallery in a browser on this machine: notebooks become pages when asked for."""
+"""`reid gallery`, on this machine: notebooks become pages when asked for."""
 
+import argparse
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
@@ -7,11 +8,27 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from reidrun.cli.arguments import add_folder
+from reidrun.runs.errors import RunError
 from reidrun.runs.execute import as_page
-from reidrun.runs.folder import RunError
 
-HOST = "127.0.0.1"  # nobody else's machine is answered
+HOST = "127.0.0.1"  # other machines are not answered
+PORT = 8899  # not that of JupyterLab
 SAY = partial(print, flush=True)  # in a pipe too, before it waits
+
+
+def describe(command: argparse.ArgumentParser, root: Path) -> None:
+    """Give `reid gallery` its arguments."""
+    text = "of this machine where they are shown (default: %(default)s)"
+    command.add_argument("--port", type=int, default=PORT, help=text)
+    add_folder(command, "--outputs", root / "outputs", "of the runs")
+    command.set_defaults(command=show_gallery)
+
+
+def show_gallery(args: argparse.Namespace, root: Path) -> int:
+    """Show the executed notebooks under --outputs until Ctrl-C."""
+    show(args.outputs, args.port)
+    return 0
 
 
 class Pages(SimpleHTTPRequestHandler):

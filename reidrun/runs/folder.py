@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
+from reidlib.benchmarks import is_drawn
 from reidlib.files import write_bytes, write_text
 from reidrun.runs.environment import environment, peak_memory
+from reidrun.runs.errors import RunError
 from reidrun.runs.params import FULL
 
 if TYPE_CHECKING:
@@ -32,10 +34,6 @@ LATER = {"compile": False}  # what came after runs that are kept, as they had it
 LONGEST_NAME = 120
 QUERIES = "queries.csv.gz"
 PICTURES = {True: "drawn pedestrians", False: "photographs"}
-
-
-class RunError(RuntimeError):
-    """A run folder that cannot be used as it is."""
 
 
 def variant_name(variant: str, overrides: Mapping[str, Any]) -> str:
@@ -122,8 +120,6 @@ def save_run(
                it ran is not what ran
     Raises ValueError for a number that is not finite.
     """
-    from reidlib.benchmarks import is_drawn
-
     benchmark, root = parameters["benchmark"], parameters.get("data_root")
     shown = {name: name.partition(" ")[0] for name in scores}
     summaries = {

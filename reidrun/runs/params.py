@@ -5,7 +5,7 @@ scales/<scale>@<paper>, the variant's overrides, the command line. In a notebook
 `check_parameters(In, globals())` checks what papermill injected.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from reidlib.checks import unknown
-from reidrun.runs.schema import ParameterError, Schema, validate
+from reidrun.runs.errors import ParameterError
+from reidrun.runs.schema import Schema, validate
 
 GIVEN = ("benchmark", "data_root", "run_dir", "seed")  # by the command, by no layer
 FULL = "full"  # the variant without overrides
@@ -120,11 +121,7 @@ def read_ablation(params: Path, name: str) -> Ablation:
 
     Raises ParameterError where there is none, or where its claims name no variant.
     """
-    folder = params / "ablations"
-    known = {path.stem for path in folder.glob("*.yaml")}
-    if name not in known:
-        raise ParameterError(unknown("ablation", name, known))
-    ablation = _read_ablation(folder / f"{name}.yaml")
+    ablation = _read_ablation(_file(params, name))
     variants = read_variants(params, name.partition("_")[0])
     named = [variants[variant.name] for variant in ablation.variants]
     full = [
@@ -132,6 +129,23 @@ def read_ablation(params: Path, name: str) -> Ablation:
         for variant, meant in zip(ablation.variants, named, strict=True)
     ]
     return ablation.model_copy(update={"variants": full})
+
+
+def row_names(params: Path, ablation: str) -> list[str]:
+    """The names of an ablation's variants, in its order.
+
+    Raises ParameterError where there is no such ablation.
+    """
+    variants = _read_ablation(_file(params, ablation)).variants
+    return [variant.name for variant in variants]
+
+
+def _file(params: Path, ablation: str) -> Path:
+    folder = params / "ablations"
+    known = {path.stem for path in folder.glob("*.yaml")}
+    if ablation not in known:
+        raise ParameterError(unknown("ablation", ablation, known))
+    return folder / f"{ablation}.yaml"
 
 
 def _read_ablation(path: Path) -> Ablation:
@@ -178,27 +192,43 @@ def read_variants(params: Path, paper: str) -> dict[str, Variant]:
     return variants
 
 
-def resolve(
-    schema: Schema,
-    params: Path,
-    *,
-    paper: str,
-    benchmark: str,
-    scale: str,
-    variant: str = FULL,
-    given: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Merge all layers of a run and check the result against the schema.
+def choose_variants(params: Path, paper: str, names: Sequence[str]) -> list[Variant]:
+    """Read those variants of a paper that are named; refuse others."""
+    known = read_variants(params, paper)
+    for name in names:
+        if name not in known:
+            raise ParameterError(unknown(f"variant of {paper}", name, known))
+    return [known[name] for name in names]
 
-    `given` is what the command says: the names in GIVEN, and overrides.
-    """
+
+def read_layers(
+    schema: Schema, params: Path, *, paper: str, benchmark: str, scale: str
+) -> dict[str, Any]:
+    """Merge the layers of all runs of a paper on a benchmark; each is checked."""
     merged: dict[str, Any] = {}
     for path in layer_files(params, paper, benchmark, scale):
         merged |= validate(read_layer(path), schema, where=_short(path), partial=True)
-    variants = read_variants(params, paper)
-    if variant not in variants:
-        raise ParameterError(unknown(f"variant of {paper}", variant, variants))
-    overrides = variants[variant].differs(scale)
-    merged |= validate(overrides, schema, where=f"variant {variant}", partial=True)
-    merged |= validate(given, schema, where="command line", partial=True)
+    return merged
+
+
+def resolve(
+    schema: Schema,
+    layers: Mapping[str, Any],
+    variant: Variant,
+    *,
+    paper: str,
+    scale: str,
+    given: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Merge the parameters of a run and check that the schema's are all there.
+
+    layers  what `read_layers` returned
+    given   what the command says: the names in GIVEN, and overrides
+    """
+    differs, where = variant.differs(scale), f"variant {variant.name}"
+    merged = {
+        **layers,
+        **validate(differs, schema, where=where, partial=True),
+        **validate(given, schema, where="command line", partial=True),
+    }
     return validate(merged, schema, where=f"params for {paper}")

@@ -1,20 +1,22 @@
 """From what is asked for to a checked Plan of a run; nothing is written here."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from reidlib.checks import nearest, unknown
+from reidlib.benchmarks import (
+    BENCHMARKS,
+    DataError,
+    is_drawn,
+    missing_data,
+    training_fault,
+)
+from reidlib.checks import LEAST, check_settings, nearest, unknown
 from reidrun.runs import folder as runs
 from reidrun.runs import params
-from reidrun.runs.schema import (
-    TYPE_NAMES,
-    ParameterError,
-    Schema,
-    notebook_schema,
-    read_value,
-)
+from reidrun.runs.errors import ParameterError
+from reidrun.runs.schema import TYPE_NAMES, Schema, notebook_schema, read_value
 
 OPTIONS = {"benchmark": "--on", "data_root": "--data"}
 OPTIONS |= {"run_dir": "--outputs", "seed": "--seed"}
@@ -54,54 +56,129 @@ class Plan(NamedTuple):
     parameters: dict[str, Any]
 
 
+class _Setup(NamedTuple):
+    """What all runs of a paper on one benchmark share."""
+
+    paper: str
+    notebook: Path
+    schema: Schema
+    benchmark: str
+    outputs: Path
+    data_root: Path
+    scale: str
+    layers: dict[str, Any]  # of params/, merged
+    values: dict[str, Any]  # that the command gives
+    named: dict[str, Any]  # what is said in a run's name
+
+
 def make_plan(
     root: Path,
     paper: str,
     *,
     benchmark: str,
     seed: int,
+    variant: str = params.FULL,
+    **asked: Any,
+) -> Plan:
+    """Plan one run; the rest is as in `make_plans`."""
+    several = {"benchmarks": [benchmark], "seeds": [seed], "variants": [variant]}
+    return make_plans(root, paper, **several, **asked)[0]
+
+
+def make_plans(
+    root: Path,
+    paper: str,
+    *,
+    benchmarks: Sequence[str],
+    seeds: Sequence[int],
+    variants: Sequence[str],
     outputs: Path,
     data_root: Path,
-    variant: str = params.FULL,
     scale: str | None = None,
     overrides: Mapping[str, Any] | None = None,
-) -> Plan:
-    """Check what is asked for and merge the parameters of a run.
+) -> list[Plan]:
+    """Check what is asked for and merge the parameters of every run.
 
+    All runs of a seed come before the next seed; every file of params/ is read once.
     root        holds notebooks/ and params/
     scale       tiny for drawn benchmarks, full for real ones, where it is None
     overrides   by name; text is read as a value of the parameter's type
     Raises ParameterError for what is unknown, of another type, or out of its range.
     Files and folders are not looked for: `refuse_missing_files` does so where it runs.
     """
-    from reidlib.benchmarks import is_drawn
-
-    usual = "tiny" if is_drawn(benchmark) else "full"
-    scale = scale or usual
-    _refuse_unknown(root, paper=paper, benchmark=benchmark, scale=scale)
+    _refuse_paper(root, paper)
     notebook = root.resolve() / "notebooks" / f"{paper}.ipynb"
     schema = notebook_schema(notebook)
     values = _read_overrides(overrides or {}, schema)
-    named = values if scale == usual else {"scale": scale, **values}
-    if not is_drawn(benchmark) and _shows_drawings(benchmark, data_root):
-        named = {"pictures": "drawn", **named}  # a run of its own, not the real set's
-    name = runs.variant_name(variant, named)
-    run = {"benchmark": benchmark, "seed": seed}
-    folder = runs.run_folder(Path(outputs).resolve(), paper=paper, variant=name, **run)
-    places = {"data_root": Path(data_root).resolve(), "run_dir": folder}
-    given = {name: os.path.relpath(p, notebook.parent) for name, p in places.items()}
+    chosen = params.choose_variants(root / "params", paper, variants)
+    setups = {}
+    for name in benchmarks:
+        scaled = _scale(root, name, scale)
+        which = {"paper": paper, "benchmark": name, "scale": scaled}
+        setups[name] = _Setup(
+            **which,
+            notebook=notebook,
+            schema=schema,
+            outputs=Path(outputs).resolve(),
+            data_root=Path(data_root).resolve(),
+            layers=params.read_layers(schema, root / "params", **which),
+            values=values,
+            named=_named(name, data_root, scaled, values),
+        )
+    return [
+        _plan(setups[benchmark], seed, variant)
+        for seed in seeds
+        for benchmark in benchmarks
+        for variant in chosen
+    ]
+
+
+def _plan(setup: _Setup, seed: int, variant: params.Variant) -> Plan:
+    name = runs.variant_name(variant.name, setup.named)
+    run = {"benchmark": setup.benchmark, "seed": seed}
+    folder = runs.run_folder(setup.outputs, paper=setup.paper, variant=name, **run)
+    home = setup.notebook.parent
+    places = {
+        "data_root": os.path.relpath(setup.data_root, home),
+        "run_dir": os.path.relpath(folder, home),
+    }
     merged = params.resolve(
-        schema,
-        root / "params",
-        paper=paper,
-        benchmark=benchmark,
-        scale=scale,
-        variant=variant,
-        given=run | given | values,
+        setup.schema,
+        setup.layers,
+        variant,
+        paper=setup.paper,
+        scale=setup.scale,
+        given=run | places | setup.values,
     )
     _refuse_values(merged)
-    title = f"{paper} on {benchmark}, {folder.name}"
-    return Plan(title, variant, notebook, folder, merged)
+    title = f"{setup.paper} on {setup.benchmark}, {folder.name}"
+    return Plan(title, variant.name, setup.notebook, folder, merged)
+
+
+def _scale(root: Path, benchmark: str, scale: str | None) -> str:
+    """The scale of the runs on a benchmark, of which some can be trained on."""
+    if benchmark not in BENCHMARKS:
+        raise ParameterError(unknown("benchmark", benchmark, BENCHMARKS))
+    scales = params.owners(root / "params" / "scales")
+    if scale and scale not in scales:
+        raise ParameterError(unknown("scale", scale, scales))
+    if fault := training_fault(benchmark):
+        raise ParameterError(fault)
+    return scale or _usual_scale(benchmark)
+
+
+def _usual_scale(benchmark: str) -> str:
+    return "tiny" if is_drawn(benchmark) else "full"
+
+
+def _named(
+    benchmark: str, data_root: Path, scale: str, values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a run's name says besides the variant."""
+    named = {} if scale == _usual_scale(benchmark) else {"scale": scale}
+    if not is_drawn(benchmark) and _shows_drawings(benchmark, data_root):
+        named["pictures"] = "drawn"  # a run of its own, not the real set's
+    return named | dict(values)
 
 
 def papers(root: Path) -> set[str]:
@@ -110,28 +187,20 @@ def papers(root: Path) -> set[str]:
     return notebooks & params.owners(root / "params" / "papers")
 
 
-def _refuse_unknown(root: Path, *, paper: str, benchmark: str, scale: str) -> None:
-    from reidlib.benchmarks import BENCHMARKS, training_fault
-
+def _refuse_paper(root: Path, paper: str) -> None:
     known = papers(root)
-    if paper not in known and (root / "notebooks" / f"{paper}.ipynb").is_file():
+    if paper in known:
+        return
+    if (root / "notebooks" / f"{paper}.ipynb").is_file():
         others = ", ".join(sorted(known))
         raise ParameterError(
             f"{paper} is a notebook, but of no paper (known: {others}): open"
             f" notebooks/{paper}.ipynb in JupyterLab, by `make lab`"
         )
-    scales = params.owners(root / "params" / "scales")
-    asked = (("paper", paper, known), ("benchmark", benchmark, BENCHMARKS))
-    for what, name, known in (*asked, ("scale", scale, scales)):
-        if name not in known:
-            raise ParameterError(unknown(what, name, known))
-    if fault := training_fault(benchmark):
-        raise ParameterError(fault)
+    raise ParameterError(unknown("paper", paper, known))
 
 
 def _shows_drawings(benchmark: str, data_root: Path) -> bool:
-    from reidlib.benchmarks import DataError, is_drawn
-
     try:
         return is_drawn(benchmark, data_root)
     except DataError as error:
@@ -159,9 +228,6 @@ def _read(name: str, text: str, kind: Any) -> Any:
 
 
 def _refuse_values(parameters: Mapping[str, Any]) -> None:
-    from reidlib.benchmarks import BENCHMARKS
-    from reidlib.checks import LEAST, check_settings
-
     for name in parameters.get("also_on", []):
         if name not in BENCHMARKS:
             raise ParameterError(f"also_on: {unknown('benchmark', name, BENCHMARKS)}")
@@ -184,8 +250,6 @@ def refuse_missing_files(plans: Iterable[Plan]) -> None:
 
 
 def _missing_files(plan: Plan) -> list[str]:
-    from reidlib.benchmarks import missing_data
-
     here, values = plan.notebook.parent, plan.parameters
     found = [
         f"{name}: no file {values[name]}, seen from notebooks/"

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from pydantic import ConfigDict, ValidationError, create_model
 
 from reidlib.checks import nearest
+from reidrun.runs.errors import ParameterError
 
 TYPES: dict[str, Any] = {
     "bool": bool,
@@ -29,13 +30,6 @@ TYPES: dict[str, Any] = {
 }
 A_FILE = "a file"  # in a meaning: a path may be given
 TYPE_NAMES = {str(kind): name for name, kind in TYPES.items()}
-
-
-class ParameterError(ValueError):
-    """A parameter that is unknown, missing or of another type."""
-
-    def _render_traceback_(self) -> list[str]:  # IPython then shows this line only
-        return [f"{type(self).__name__}: {self}"]
 
 
 class Parameter(NamedTuple):

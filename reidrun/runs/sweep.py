@@ -20,13 +20,14 @@ from reidlib.files import write_text
 from reidrun.runs import execute, params
 from reidrun.runs import folder as runs
 from reidrun.runs.environment import ROOT
+from reidrun.runs.errors import ParameterError
 from reidrun.runs.plans import (
     Plan,
-    make_plan,
+    make_plans,
     refuse_missing_files,
     refuse_other_parameters,
 )
-from reidrun.runs.schema import ParameterError, notebook_schema, validate
+from reidrun.runs.schema import notebook_schema, validate
 
 COMMAND = (sys.executable, "-m", "reidrun.runs.execute")
 PAUSE_SECONDS = 0.1  # between two looks at what has ended
@@ -70,31 +71,25 @@ def plan(
 
     ablation     a file of params/ablations by name, e.g. "fanet_components"
     variants     of the ablation; all where it is empty
-    The rest is as in `make_plan`. Raises ParameterError for what is unknown, and
+    The rest is as in `make_plans`. Raises ParameterError for what is unknown, and
     RunError where a folder holds a run with other parameters.
     """
     _refuse_what_needs_no_runs(ablation, root)
-    rows = params.read_ablation(root / "params", ablation).variants
-    known = [row.name for row in rows]
+    known = params.row_names(root / "params", ablation)
     for name in variants:
         if name not in known:
             raise ParameterError(unknown(f"variant of {ablation}", name, known))
-    made = [
-        make_plan(
-            root,
-            ablation.partition("_")[0],
-            benchmark=benchmark,
-            seed=seed,
-            outputs=outputs,
-            data_root=data_root,
-            variant=variant,
-            scale=scale,
-            overrides=overrides,
-        )
-        for seed in seeds
-        for benchmark in benchmarks
-        for variant in (name for name in known if name in (variants or known))
-    ]
+    made = make_plans(
+        root,
+        ablation.partition("_")[0],
+        benchmarks=benchmarks,
+        seeds=seeds,
+        variants=[name for name in known if name in (variants or known)],
+        outputs=outputs,
+        data_root=data_root,
+        scale=scale,
+        overrides=overrides,
+    )
     for one in made:
         refuse_other_parameters(one)
     return list({one.folder: one for one in made}.values())  # asked twice is run once
@@ -131,7 +126,7 @@ def run(
     Raises ParameterError before the first where a run's weights or data are not here.
     """
     check_jobs(jobs)
-    waiting, running, failures = missing(plans), [], []
+    waiting, running = missing(plans), []
     refuse_missing_files(waiting)
     total, ended = len(plans), len(plans) - len(waiting)
     report(f"{total} runs, {ended} already there")
@@ -143,13 +138,11 @@ def run(
             for one in [one for one in running if one.process.poll() is not None]:
                 running.remove(one)
                 ended += 1
-                failure, outcome = _outcome(one)
-                failures += [failure] if failure else []
-                title = one.plan.title
-                report(f"[{ended:{len(str(total))}}/{total}] {title}: {outcome}")
+                count = f"[{ended:{len(str(total))}}/{total}]"
+                report(f"{count} {one.plan.title}: {_outcome(one)}")
     finally:
         _stop(running)
-    return failures
+    return failures(plans)
 
 
 def _start(plan: Plan, jobs: int) -> _Run:
@@ -188,31 +181,38 @@ def threads(jobs: int) -> int:
     return max(1, cores // jobs)
 
 
-def _outcome(one: _Run) -> tuple[Failure | None, str]:
+def _outcome(one: _Run) -> str:
+    """Say in a line what a run scored, and how long it took, or that it failed."""
     one.process.stdin.close()
     if not runs.is_complete(one.plan.folder):
-        return Failure(one.plan, _reason(one)), "FAILED"
-    return None, describe(one.plan.folder, time.monotonic() - one.began)
-
-
-def describe(folder: Path, seconds: float) -> str:
-    """Say in a line what a finished run scored, and how long it took."""
-    scores = runs.read_metrics(folder)["scores"]
+        _explain(one)
+        return "FAILED"
+    scores = runs.read_metrics(one.plan.folder)["scores"]
     words = [f"{name} {100 * score['mAP']:.1f} mAP" for name, score in scores.items()]
-    return ", ".join([*words, f"{seconds:.0f} s"])
+    return ", ".join([*words, f"{time.monotonic() - one.began:.0f} s"])
 
 
-def _reason(one: _Run) -> str:
-    """The last line of a failed run's error.log, which is written where it is empty."""
+def _explain(one: _Run) -> None:
+    """Write into an empty error.log how the process of a run was ended."""
     path, code = one.plan.folder / execute.ERROR_LOG, one.process.returncode
+    if _last_line(path):
+        return
+    how = f"with code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
+    remedy = execute.OUT_OF_MEMORY if code == -signal.SIGKILL else ""
+    write_text(path, f"the process of this run was ended {how}{remedy}\n")
+
+
+def _last_line(path: Path) -> str:
     text = path.read_text("utf-8").strip() if path.is_file() else ""
-    if not text:
-        how = f"with code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
-        text = f"the process of this run was ended {how}"
-        if code == -signal.SIGKILL:
-            text += execute.OUT_OF_MEMORY
-        write_text(path, f"{text}\n")
-    return text.splitlines()[-1]
+    return text.splitlines()[-1] if text else ""
+
+
+def failures(plans: Iterable[Plan]) -> list[Failure]:
+    """The plans whose run is not finished, with the last line of each error.log."""
+    return [
+        Failure(plan, _last_line(plan.folder / execute.ERROR_LOG) or "no error.log")
+        for plan in missing(plans)
+    ]
 
 
 def _stop(running: Sequence[_Run]) -> None:

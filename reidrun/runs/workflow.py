@@ -1,7 +1,8 @@
-"""Batches: what workflow/Snakefile runs, and `reid sweep` through it.
+"""Snakemake, for machines with several GPUs and for clusters: its plans, its start.
 
-Snakemake (the extra `batch`) queues runs here or on a cluster, as a folder of profiles/
-says. The plans are those of `sweeps`; each run is a command `reid run`.
+workflow/Snakefile reads here which runs a configuration asks for; `reid sweep` writes
+such a configuration and starts Snakemake, which queues the runs as a folder of
+profiles/ says. Each run is a command `reid run`.
 """
 
 import importlib.util
@@ -11,29 +12,102 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from reidlib.checks import unknown
+from reidlib.files import write_text
 from reidrun.runs import execute, params, sweep
 from reidrun.runs import folder as runs
+from reidrun.runs.errors import ParameterError
 from reidrun.runs.plans import (
     Plan,
-    make_plan,
+    make_plans,
     refuse_missing_files,
     refuse_other_parameters,
 )
-from reidrun.runs.schema import ParameterError
 
 REID = (sys.executable, "-m", "reidrun.cli.main")
-NO_PROFILE, DEFAULT_PROFILE = "none", "default"  # no Snakemake; it, on this machine
-NAMES = ("runs", "benchmarks", "variants", "seeds")
-NAMES += ("scale", "parameters", "outputs", "data")
-LOG = Path(".snakemake", "sweep.log")
-PAUSE_SECONDS = 0.5  # between two looks at what has ended
+NO_PROFILE, DEFAULT_PROFILE = "none", "default"  # without Snakemake; on this machine
 PATIENCE_SECONDS = 60  # for a queue that was told to stop
+
+
+class Request(NamedTuple):
+    """What a configuration asks for, under the names of workflow/config.yaml."""
+
+    runs: list[str]  # papers, and ablations
+    benchmarks: list[str]
+    variants: list[str]
+    seeds: list[int]
+    scale: str | None
+    parameters: dict[str, Any]
+    outputs: Path
+    data: Path
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any], root: Path) -> Self:
+        """Read a configuration, in which a word stands for a list of one.
+
+        Raises ParameterError for a name that is none of these.
+        """
+        for name in config:
+            if name not in cls._fields:
+                raise ParameterError(unknown("name in the config", name, cls._fields))
+        return cls(
+            runs=_words(config.get("runs")),
+            benchmarks=_words(config.get("benchmarks")),
+            variants=_words(config.get("variants")),
+            seeds=[int(seed) for seed in _words(config.get("seeds"))],
+            scale=config.get("scale") or None,
+            parameters=config.get("parameters") or {},
+            outputs=(root / str(config["outputs"])).resolve(),
+            data=(root / str(config["data"])).resolve(),
+        )
+
+    def plans(self, name: str, root: Path) -> list[Plan]:
+        """The runs of a paper, or of an ablation."""
+        if _is_ablation(name, root):
+            return self.ablation(name, root)
+        variants = self.variants or [params.FULL]
+        made = make_plans(root, name, variants=variants, **self._settings())
+        for plan in made:
+            refuse_other_parameters(plan)
+        return made
+
+    def ablation(self, name: str, root: Path) -> list[Plan]:
+        """The runs of an ablation."""
+        more = {"variants": self.variants, "root": root}
+        return sweep.plan(ablation=name, **more, **self._settings())
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "benchmarks": self.benchmarks,
+            "seeds": self.seeds,
+            "outputs": self.outputs,
+            "data_root": self.data,
+            "scale": self.scale,
+            "overrides": self.parameters,
+        }
+
+    def page(self, name: str, root: Path) -> sweep.Page | None:
+        """The page of an ablation, which shows no runs of other parameters."""
+        if not _is_ablation(name, root) or self.scale or self.parameters:
+            return None
+        return sweep.plan_page(
+            ablation=name,
+            benchmarks=self.benchmarks,
+            seeds=self.seeds,
+            variants=self.variants,
+            outputs=self.outputs,
+            data_root=self.data,
+            root=root,
+        )
+
+    def places(self) -> list[Any]:
+        """Where data and runs lie, as options of a command."""
+        return ["--outputs", self.outputs, "--data", self.data]
 
 
 class PageOrder(NamedTuple):
@@ -52,44 +126,25 @@ class Batch(NamedTuple):
 
 
 def read(config: Mapping[str, Any], root: Path) -> Batch:
-    """Plan what workflow/config.yaml or `snakemake --config` asks for.
+    """Plan what a configuration asks for.
 
-    config   the names of workflow/config.yaml; a word stands for a list of one
-    Raises ParameterError and RunError as `sweeps.plan` does. Weights and data are not
+    Raises ParameterError and RunError as `sweep.plan` does. Weights and data are not
     looked for: who queues runs need not see them, each `reid run` asks where it runs.
     """
-    for name in config:
-        if name not in NAMES:
-            raise ParameterError(unknown("name in the config", name, NAMES))
-    several = {name: _words(config.get(name)) for name in NAMES[:4]}
-    places = {name: (root / str(config[name])).resolve() for name in NAMES[6:]}
-    scale, parameters = config.get("scale") or None, config.get("parameters") or {}
-    asked = {
-        "root": root,
-        "benchmarks": several["benchmarks"],
-        "seeds": [int(seed) for seed in several["seeds"]],
-        "variants": several["variants"],
-        "outputs": places["outputs"],
-        "data_root": places["data"],
-    }
-    values = {"scale": scale, "overrides": parameters}
-    plans, pages = {}, {}
-    for name in several["runs"]:
-        made = _plan(name, **asked, **values)
-        plans |= {_seen(plan.folder, root): plan for plan in made}
-        page = None
-        if _is_ablation(name, root) and not (scale or parameters):
-            page = sweep.plan_page(**asked, ablation=name)
-        if page:
-            needs = [_metrics(plan, root) for plan in made]
-            order = PageOrder(needs, _sweep_command(name, several, places))
+    asked = Request.read(config, root)
+    targets, commands, pages = {}, {}, {}
+    for name in asked.runs:
+        plans = asked.plans(name, root)
+        needs = [_metrics(plan, root) for plan in plans]
+        targets |= dict.fromkeys(needs)
+        commands |= {
+            _seen(plan.folder, root): _run_command(plan, asked)
+            for plan in plans
+            if not runs.is_complete(plan.folder)
+        }
+        if page := asked.page(name, root):
+            order = PageOrder(needs, _sweep_command(name, asked))
             pages[_seen(page.output, root)] = order
-    commands = {
-        folder: _run_command(plan, places, scale, parameters)
-        for folder, plan in plans.items()
-        if not runs.is_complete(plan.folder)
-    }
-    targets = [_metrics(plan, root) for plan in plans.values()]
     return Batch([*targets, *pages], commands, pages)
 
 
@@ -113,48 +168,23 @@ def _is_ablation(name: str, root: Path) -> bool:
     return (root / "params" / "ablations" / f"{name}.yaml").is_file()
 
 
-def _plan(name: str, *, root: Path, **asked: Any) -> list[Plan]:
-    """The runs of an ablation, or of a paper."""
-    if _is_ablation(name, root):
-        return sweep.plan(root=root, ablation=name, **asked)
-    seeds, benchmarks = asked.pop("seeds"), asked.pop("benchmarks")
-    variants = asked.pop("variants") or [params.FULL]
-    made = [
-        make_plan(root, name, benchmark=benchmark, seed=seed, variant=variant, **asked)
-        for seed in seeds
-        for benchmark in benchmarks
-        for variant in variants
-    ]
-    for plan in made:
-        refuse_other_parameters(plan)
-    return made
-
-
-def _run_command(
-    plan: Plan,
-    places: Mapping[str, Path],
-    scale: str | None,
-    parameters: Mapping[str, Any],
-) -> str:
+def _run_command(plan: Plan, asked: Request) -> str:
     words = [*REID, "run", plan.notebook.stem, "--on", plan.parameters["benchmark"]]
     words += ["--variant", plan.variant, "--seed", plan.parameters["seed"]]
-    words += [word for name in places for word in (f"--{name}", places[name])]
-    words += ["--scale", scale] if scale else []
-    for name, value in parameters.items():
+    words += asked.places()
+    words += ["--scale", asked.scale] if asked.scale else []
+    for name, value in asked.parameters.items():
         text = value if isinstance(value, str) else json.dumps(value)
         words += ["-p", name, text]
     return shlex.join(map(str, words))
 
 
-def _sweep_command(
-    ablation: str, several: Mapping[str, list[str]], places: Mapping[str, Path]
-) -> str:
+def _sweep_command(ablation: str, asked: Request) -> str:
     """Of a sweep whose runs are finished only the page is left to make."""
-    words = [*REID, "sweep", ablation, "--on", *several["benchmarks"]]
-    words += ["--seeds", *several["seeds"], "--profile", NO_PROFILE]
-    words += ["--variants", *several["variants"]] if several["variants"] else []
-    words += [word for name in places for word in (f"--{name}", places[name])]
-    return shlex.join(map(str, words))
+    words = [*REID, "sweep", ablation, "--on", *asked.benchmarks]
+    words += ["--seeds", *asked.seeds, "--profile", NO_PROFILE]
+    words += ["--variants", *asked.variants] if asked.variants else []
+    return shlex.join(map(str, [*words, *asked.places()]))
 
 
 def choose_profile(asked: str | None, root: Path) -> str:
@@ -177,78 +207,55 @@ def choose_profile(asked: str | None, root: Path) -> str:
 
 def run(
     plans: Sequence[Plan],
-    config: Mapping[str, Any],
+    asked: Request,
     *,
     profile: str,
     jobs: int | None,
     root: Path,
-    report: Callable[[str], object] = print,
 ) -> list[sweep.Failure]:
-    """Run what is missing through Snakemake; return what failed, as `sweeps.run` does.
+    """Let Snakemake run what is missing of the plans; return what failed.
 
-    config    what `read` gets, and makes the same plans of
-    jobs      side by side; the profile's number where it is None
-    With the default profile, which is of this machine, raises ParameterError where
-    weights or data of a run are not here.
+    asked   what the plans were made of
+    jobs    side by side; the profile's number where it is None
+    What Snakemake says is seen as it comes. With the default profile, which is of this
+    machine, raises ParameterError where weights or data of a run are not here.
     """
     if jobs is not None:
         sweep.check_jobs(jobs)
-    waiting, total = sweep.missing(plans), len(plans)
-    report(f"{total} runs, {total - len(waiting)} already there")
+    waiting = sweep.missing(plans)
     if not waiting:
         return []
     if profile == DEFAULT_PROFILE:
-        refuse_missing_files(waiting)  # elsewhere runs ask where they run
+        refuse_missing_files(waiting)  # elsewhere each run asks where it runs
     for plan in waiting:
         (plan.folder / execute.ERROR_LOG).unlink(missing_ok=True)
-    command = _snakemake(waiting, config, profile=profile, jobs=jobs, root=root)
-    (root / LOG).parent.mkdir(exist_ok=True)
-    with (root / LOG).open("w") as log:
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, cwd=root, start_new_session=True
-        )
-    try:
-        ended = False
-        while waiting and not ended:
-            ended = process.poll() is not None
-            for plan in [one for one in waiting if runs.is_complete(one.folder)]:
-                waiting.remove(plan)
-                count = total - len(waiting)
-                outcome = sweep.describe(plan.folder, _seconds(plan.folder))
-                report(f"[{count:{len(str(total))}}/{total}] {plan.title}: {outcome}")
-            time.sleep(0 if ended else PAUSE_SECONDS)
-        process.wait()
-    finally:
-        _stop(process)
-    for count, plan in enumerate(waiting, total - len(waiting) + 1):
-        report(f"[{count:{len(str(total))}}/{total}] {plan.title}: FAILED")
-    return [sweep.Failure(plan, _reason(plan)) for plan in waiting]
-
-
-def _seconds(folder: Path) -> float:
-    """From a run's first file to its last, by the clock of the files."""
-    first, last = folder / "params.yaml", folder / "metrics.json"
-    return last.stat().st_mtime - first.stat().st_mtime
+    place = root / ".snakemake"
+    place.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="sweep-", dir=place) as folder:
+        config = Path(folder, "config.json")
+        write_text(config, json.dumps(asked._asdict(), default=str))
+        command = _snakemake(waiting, config, profile, jobs, root)
+        process = subprocess.Popen(command, cwd=root, start_new_session=True)
+        try:
+            process.wait()
+        finally:
+            _stop(process)
+    return sweep.failures(plans)
 
 
 def _snakemake(
-    waiting: Sequence[Plan],
-    config: Mapping[str, Any],
-    *,
-    profile: str,
-    jobs: int | None,
-    root: Path,
+    waiting: Sequence[Plan], config: Path, profile: str, jobs: int | None, root: Path
 ) -> list[str]:
     words = [sys.executable, "-m", "snakemake", "--nolock"]  # as two sweeps may run
     words += ["--snakefile", str(root / "workflow" / "Snakefile")]
     words += ["--workflow-profile", str(root / "profiles" / profile)]
     if profile == DEFAULT_PROFILE:
-        jobs = jobs or 1
-        threads = sweep.threads(jobs)
-        words += ["--cores", str(jobs * threads), "--set-threads", f"run={threads}"]
+        threads = sweep.threads(jobs or 1)
+        words += ["--cores", str((jobs or 1) * threads)]
+        words += ["--set-threads", f"run={threads}"]
     elif jobs:
         words += ["--jobs", str(jobs)]
-    words += ["--config", *(f"{name}={json.dumps(config[name])}" for name in config)]
+    words += ["--configfile", str(config)]
     return [*words, "--", *(_metrics(plan, root) for plan in waiting)]
 
 
@@ -262,9 +269,3 @@ def _stop(process: subprocess.Popen) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def _reason(plan: Plan) -> str:
-    path = plan.folder / execute.ERROR_LOG
-    text = path.read_text("utf-8").strip() if path.is_file() else ""
-    return text.splitlines()[-1] if text else f"no error.log; see {LOG.as_posix()}"

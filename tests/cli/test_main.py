@@ -8,6 +8,7 @@ import pytest
 from toys.toy_paper import notebook
 
 from reidrun.cli import main as cli
+from reidrun.cli import run as run_command
 from reidrun.cli import server as showing
 from reidrun.reports import readme as results
 from reidrun.runs import execute
@@ -359,6 +360,6 @@ def test_ctrl_c_is_no_traceback(reid, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "make_plan", interrupt)
+    monkeypatch.setattr(run_command, "make_plan", interrupt)
     code, _, err = reid("run", "toy", "--on", "plaza")
     assert code == 130 and "the same command goes on" in err

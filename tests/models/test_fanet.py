@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from toys.merged import merged
 from toys.small_fanet import BATCH, TABLE_I, images, tiny
 
 from reidlib.backbones.resnet import load_resnet
@@ -15,8 +16,6 @@ from reidlib.models.fanet import (
     objective,
 )
 from reidrun.runs.environment import ROOT
-from reidrun.runs.params import resolve
-from reidrun.runs.schema import notebook_schema
 
 
 def count(*modules: nn.Module) -> int:
@@ -70,11 +69,7 @@ def test_parameter_counts_of_the_variants_as_they_are_run(variant, parameters):
 
 def full_scale(variant: str) -> dict:
     """The parameters of a row of Table I on Market-1501, as `reid run` merges them."""
-    schema = notebook_schema(ROOT / "notebooks" / "fanet.ipynb")
-    given = {"benchmark": "market1501", "data_root": "", "run_dir": "", "seed": 0}
-    setting = {"paper": "fanet", "benchmark": "market1501", "scale": "full"}
-    setting["variant"] = variant
-    return resolve(schema, ROOT / "params", **setting, given=given)
+    return merged(ROOT, "fanet", "market1501", "full", variant)
 
 
 def test_a_step_at_full_size_is_finite():

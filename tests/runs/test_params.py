@@ -5,13 +5,14 @@ import re
 
 import pytest
 import yaml
+from toys.merged import merged
 from toys.toy_paper import TOY_CELLS
 
 from reidlib.benchmarks import BENCHMARKS
 from reidrun.notebook import check_parameters
 from reidrun.runs import params
 from reidrun.runs.environment import ROOT
-from reidrun.runs.params import GIVEN, read_layer, resolve
+from reidrun.runs.params import GIVEN, read_layer
 from reidrun.runs.schema import ParameterError, notebook_schema, parse_schema, validate
 
 OWN_LAYERS = {
@@ -26,11 +27,8 @@ GIVEN_HERE = {"data_root": "../data", "run_dir": "", "seed": 0}
 @pytest.fixture
 def merge(toy_root):
     def merge(benchmark="plaza", scale="tiny", variant="full", **given):
-        schema = notebook_schema(toy_root / "notebooks" / "toy.ipynb")
-        given = {"benchmark": benchmark, **GIVEN_HERE, **given}
-        folder = toy_root / "params"
-        options = {"paper": "toy", "benchmark": benchmark, "scale": scale}
-        return resolve(schema, folder, **options, variant=variant, given=given)
+        given = GIVEN_HERE | given
+        return merged(toy_root, "toy", benchmark, scale, variant, **given)
 
     return merge
 
@@ -202,17 +200,8 @@ def test_there_are_papers_and_both_scales():
 @pytest.mark.parametrize("benchmark", sorted(OWN_LAYERS | {"smoke", "market1501"}))
 def test_layers_name_exactly_the_notebooks_parameters(paper, scale, benchmark):
     schema = notebook_schema(ROOT / "notebooks" / f"{paper}.ipynb")
-    given = {**GIVEN_HERE, "benchmark": benchmark}
     for variant in params.read_variants(ROOT / "params", paper):
-        found = resolve(
-            schema,
-            ROOT / "params",
-            paper=paper,
-            benchmark=benchmark,
-            scale=scale,
-            variant=variant,
-            given=given,
-        )
+        found = merged(ROOT, paper, benchmark, scale, variant, **GIVEN_HERE)
         assert list(found) == list(schema)
 
 

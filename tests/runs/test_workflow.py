@@ -7,12 +7,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 import yaml
 from toys.toy_paper import notebook
 
 from reidrun.cli import main as cli
+from reidrun.cli import run as run_command
 from reidrun.runs import execute, params
 from reidrun.runs import folder as runs
 from reidrun.runs import sweep as sweeps
@@ -108,7 +110,7 @@ def test_a_paper_is_its_full_variant_or_those_that_are_named(house):
 def test_the_command_of_a_run_makes_the_run_that_was_planned(house, monkeypatch, more):
     carried_out = []
     monkeypatch.setattr(
-        cli, "_carry_out", lambda plan, _: carried_out.append(plan) or False
+        run_command, "_carry_out", lambda plan, _: carried_out.append(plan) or False
     )
     batch = batches.read(CONFIG | more, house)
     assert batch.runs and bool(batch.pages) == (not {"scale", "parameters"} & {*more})
@@ -175,74 +177,92 @@ def plans(house):
     return sweeps.plan(ablation="toy_parts", **asked, **places)
 
 
+@pytest.fixture
+def asked(house):
+    return batches.Request.read(CONFIG | {"seeds": [0, 1]}, house)
+
+
 def queue_of(code, monkeypatch):
-    command = [sys.executable, "-c", code]
-    monkeypatch.setattr(batches, "_snakemake", lambda *_, **__: command)
+    """Stand in for Snakemake; `config` is what it was handed."""
+    start = "import json, pathlib, sys, time\n"
+    start += "config = json.loads(pathlib.Path(sys.argv[1]).read_text())\n"
+
+    def command(_, config, *__):
+        return [sys.executable, "-c", start + code, str(config)]
+
+    monkeypatch.setattr(batches, "_snakemake", command)
 
 
-def test_a_sweep_reports_what_ends_and_what_failed(house, plans, monkeypatch):
+def test_snakemake_says_how_it_goes_and_what_is_missing_then_has_failed(
+    house, plans, asked, monkeypatch, capfd
+):
     folders = [plan.folder for plan in plans]
     finish(folders[0])
     for folder in folders[1:]:
         folder.mkdir()
-        (folder / "params.yaml").write_text("")
         (folder / "error.log").write_text("of another day")
-    scores = json.dumps({"scores": {"plaza": {"mAP": 0.832}}})
-    code = f"from pathlib import Path\nPath({str(folders[2])!r}, 'metrics.json')"
-    code += f".write_text('{scores}')\nPath({str(folders[1])!r}, 'error.log')"
-    code += ".write_text('Error: of today')\nraise SystemExit(1)"
+    code = f"pathlib.Path({str(folders[2])!r}, 'metrics.json').touch()\n"
+    code += f"pathlib.Path({str(folders[1])!r}, 'error.log')"
+    code += ".write_text('Error: of today')\nprint(config)\nraise SystemExit(1)"
     queue_of(code, monkeypatch)
-    lines, queue = [], {"profile": "default", "jobs": None, "root": house}
-    failures = batches.run(plans, {}, **queue, report=lines.append)
-    assert lines == [
-        "4 runs, 1 already there",
-        "[2/4] toy on plaza, full-s1: plaza 83.2 mAP, 0 s",
-        "[3/4] toy on plaza, plain-s0: FAILED",
-        "[4/4] toy on plaza, plain-s1: FAILED",
-    ]
+    queue = {"profile": "default", "jobs": None, "root": house}
+    failures = batches.run(plans, asked, **queue)
     assert [plan.folder for plan, _ in failures] == [folders[1], folders[3]]
-    assert failures[0].message == "Error: of today"
-    assert failures[1].message == "no error.log; see .snakemake/sweep.log"
+    assert [message for _, message in failures] == ["Error: of today", "no error.log"]
+    said = capfd.readouterr().out
+    assert "'runs': ['toy_parts'], 'benchmarks': ['plaza']" in said
+    assert not list((house / ".snakemake").iterdir()), "the configuration is gone"
     with pytest.raises(ParameterError, match="jobs: 0; at least 1"):
-        batches.run(plans, {}, **queue | {"jobs": 0})
+        batches.run(plans, asked, **queue | {"jobs": 0})
 
 
-def test_an_interrupted_sweep_stops_its_queue(house, plans, monkeypatch):
-    record = json.dumps({"scores": {"plaza": {"mAP": 0.5}}})
-    folder = plans[0].folder
-    folder.mkdir(parents=True)
-    (folder / "params.yaml").write_text("")
-    code = f"""
-import pathlib, time
+@pytest.mark.parametrize(
+    "name", ["dätä", "out #1", "out: 1", "two  words", "it's", "é"]
+)
+def test_a_place_is_handed_over_as_it_is(house, name):
+    asked = batches.Request.read(CONFIG | {"outputs": name, "data": f"{name}/x"}, house)
+    asked = asked._replace(parameters={"also_on": [], "text": f"a # {name}: yes"})
+    config = json.loads(json.dumps(asked._asdict(), default=str))
+    assert batches.Request.read(config, house) == asked
+    assert asked.outputs == house / name
+
+
+def test_an_interrupted_sweep_stops_its_queue(house, plans, asked, monkeypatch):
+    code = """
 try:
-    pathlib.Path({str(folder)!r}, "metrics.json").write_text('{record}')
+    pathlib.Path("started").touch()
     time.sleep(600)
 except KeyboardInterrupt:
     pathlib.Path("stopped").touch()
 """
     queue_of(code, monkeypatch)
+    wait = subprocess.Popen.wait
 
-    def interrupt(line):
-        if line.startswith("["):
+    def interrupted(process, timeout=None):
+        if timeout is None:
+            while not (house / "started").exists():
+                time.sleep(0.05)
             raise KeyboardInterrupt
+        return wait(process, timeout)
 
-    queue = {"profile": "slurm", "jobs": 2, "root": house}
+    monkeypatch.setattr(subprocess.Popen, "wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        batches.run(plans, {}, **queue, report=interrupt)
+        batches.run(plans, asked, profile="slurm", jobs=2, root=house)
     assert (house / "stopped").exists()
 
 
 def test_jobs_become_cores_here_and_places_in_a_queue(house, plans, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
 
-    def words(**queue):
-        return " ".join(batches._snakemake(plans[:1], {"seeds": [0]}, **queue))
+    def words(profile, jobs):
+        config = house / "a config.json"
+        return " ".join(batches._snakemake(plans[:1], config, profile, jobs, house))
 
-    here = words(profile="default", jobs=2, root=house)
-    assert "--cores 6 --set-threads run=3 --config seeds=[0] -- " in here
-    assert here.endswith(f"-- {PLACE}/full-s0/metrics.json")
-    assert "--jobs 7" in words(profile="slurm", jobs=7, root=house)
-    alone = words(profile="slurm", jobs=None, root=house)
+    here = words("default", 2)
+    assert "--cores 6 --set-threads run=3 --configfile" in here
+    assert here.endswith(f"a config.json -- {PLACE}/full-s0/metrics.json")
+    assert "--jobs 7" in words("slurm", 7)
+    alone = words("slurm", None)
     assert "--jobs" not in alone and "--cores" not in alone
 
 
@@ -334,15 +354,22 @@ def test_the_plan_of_a_profile_names_every_run_and_its_command(house, profile):
 
 
 @needs_snakemake
-def test_a_sweep_goes_through_snakemake(house, monkeypatch, capsys):
+@pytest.mark.parametrize("kept", ["outputs", "dätä #1: it's"])
+def test_a_sweep_goes_through_snakemake(house, monkeypatch, capfd, kept):
     pages = []
     monkeypatch.setattr(execute, "_papermill", lambda *given: pages.append(given))
     (house / "fails").write_text("full-s0")
-    code = cli.main(["sweep", "toy_parts", "--on", "plaza", "--seeds", "0"], house)
-    out, err = capsys.readouterr()
-    assert (code, len(pages)) == (1, 1), (house / batches.LOG).read_text()
-    first, done, failed, _ = out.splitlines()
-    assert first == "2 runs, 0 already there"
-    assert done == "[1/2] toy on plaza, plain-s0: plaza 50.0 mAP, 0 s"
-    assert failed == "[2/2] toy on plaza, full-s0: FAILED"
+    asked = ["sweep", "toy_parts", "--on", "plaza", "--seeds", "0"]
+    asked += ["--outputs", str(house / kept)]
+    code = cli.main(asked, house)
+    out, err = capfd.readouterr()
+    assert (code, len(pages)) == (1, 1), err
+    assert sorted(started(house)) == ["full-s0", "plain-s0"]
     assert "toy on plaza, full-s0 failed: ValueError: told so" in err
+    assert f"{kept}/plaza/toy/full-s0/error.log" in err
+    assert "plain-s0 failed" not in err and "rule run" in err
+
+    (house / "fails").unlink()
+    assert cli.main(asked, house) == 0
+    assert started(house) == ["full-s0"]
+    assert len(list((house / kept).glob("plaza/toy/*/metrics.json"))) == 2
