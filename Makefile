@@ -13,17 +13,17 @@ test check: export TQDM_DISABLE := 1
 demo: .venv/ready  ## train all four papers on drawn pedestrians, two epochs each; pages and a table
 	$(BIN)/reid run fanet rganet flannet fba --on plaza -p epochs 2 -p also_on '[]' --outputs outputs/demo --html
 
-test: .venv/ready  ## unit tests, doctests and every notebook
+test: .venv/ready  ## all tests, doctests and every notebook
 	$(BIN)/pytest -q -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=600 --nbval-kernel-startup-timeout=300 tests reidlib reidrun notebooks
 
 lab: .venv/ready  ## open the notebooks
 	$(BIN)/jupyter lab notebooks
 
-check: .venv/ready  ## what has to hold before a commit, in a minute
+check: .venv/ready  ## before a commit: style, rooms, the form of notebooks, tests of what changed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(STRIP) --verify $(NOTEBOOKS)
-	$(BIN)/pytest -q -n 2 --dist loadfile tests reidlib reidrun
+	$(BIN)/pytest -q tests/test_house.py tests/test_rooms.py tests/test_notebooks.py $$($(BIN)/python tests/changed.py)
 
 format: .venv/ready  ## what `check` wants of code and notebooks, done
 	$(BIN)/ruff check --fix .

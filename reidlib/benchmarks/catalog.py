@@ -1,4 +1,7 @@
-"""Which benchmarks there are, by name, and what they are called in tables."""
+"""The benchmarks by name: titles in tables, protocol rules, terms of use, training.
+
+The terms are those of DATASETS.md, word by word.
+"""
 
 from reidlib.pedestrians import RECIPES
 

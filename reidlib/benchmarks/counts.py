@@ -1,8 +1,9 @@
-"""How many identities, images and cameras each data set is published with.
+"""How many identities, images and cameras a data set has, found and as published.
 
-Sources: the papers of the sets and their official lists. Those of Occluded-Duke and
-CUHK03-NP are counted from the lists, which a test does again; P-DukeMTMC-reID's add up
-to the 24,143 images of 1,299 identities that its authors state.
+Sources of the published numbers: the papers of the sets and their official lists.
+Those of Occluded-Duke and CUHK03-NP are counted from the lists, which a test does
+again; P-DukeMTMC-reID's add up to the 24,143 images of 1,299 identities that its
+authors state.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,6 +12,10 @@ from typing import Any, NamedTuple
 from reidlib.data.samples import Benchmark, Sample
 from reidlib.pedestrians import RECIPES
 from reidlib.pedestrians.benchmark import FOLDERS, entries
+
+SPLITS = ("train", "query", "gallery")
+DISTRACTOR, JUNK = 0, -1  # pids
+WITH_DISTRACTORS = {"market1501", *RECIPES}  # elsewhere pid 0 is a person like others
 
 
 class Counts(NamedTuple):
@@ -83,41 +88,10 @@ PUBLISHED = {
 }
 
 
-DISTRACTOR, JUNK = 0, -1
-WITH_DISTRACTORS = {"market1501", *RECIPES}  # elsewhere 0 is nobody special
-SPLITS = ("train", "query", "gallery")
-
-
-class Row(NamedTuple):
-    """One number of a data set: which, how much was found, how much is wanted.
-
-    `wanted` is None where nothing is published.
-    """
-
-    split: str
-    what: str
-    found: int
-    wanted: int | None
-
-    @property
-    def differs(self) -> bool:
-        """Whether another number was wanted."""
-        return self.wanted not in (None, self.found)
-
-
-def count(benchmark: Benchmark) -> Tally:
-    """Count identities, images, cameras, distractors and junk."""
-    special = benchmark.name in WITH_DISTRACTORS
-    kept = [[s for s in split if s.pid != JUNK] for split in benchmark[1:]]
-    junk = sum(map(len, benchmark[1:])) - sum(map(len, kept))
-    distractors = sum(s.pid == DISTRACTOR for s in kept[2]) if special else 0
-    return Tally(*(_counts(split, special) for split in kept), distractors, junk)
-
-
-def _counts(samples: Iterable[Sample], special: bool) -> Counts:
-    samples = list(samples)
-    pids = {sample.pid for sample in samples} - ({DISTRACTOR} if special else set())
-    return Counts(len(pids), len(samples), len({sample.camid for sample in samples}))
+def sizes(name: str) -> dict[str, Counts]:
+    """The published counts of each split that a benchmark has."""
+    splits = dict(zip(SPLITS, PUBLISHED[name], strict=False))
+    return {split: counts for split, counts in splits.items() if counts.images}
 
 
 def expected(name: str, about: Mapping[str, Any]) -> Tally:
@@ -136,17 +110,43 @@ def drawn_counts(name: str, about: Mapping[str, Any]) -> Mapping[str, Any] | Non
     return about.get("counts", {}).get(name)
 
 
-def sizes(name: str) -> dict[str, Counts]:
-    """The published counts of each split that a benchmark has."""
-    splits = dict(zip(SPLITS, PUBLISHED[name], strict=False))
-    return {split: counts for split, counts in splits.items() if counts.images}
-
-
 def _of_recipe(name: str) -> Tally:
     shots = {folder: [] for folder in FOLDERS}
     for entry in entries(RECIPES[name]):
         shots[entry.name.partition("/")[0]].append(Sample(None, *entry.shot[2:4]))
     return count(Benchmark(name, *(tuple(shots[folder]) for folder in FOLDERS)))
+
+
+def count(benchmark: Benchmark) -> Tally:
+    """Count identities, images, cameras, distractors and junk."""
+    special = benchmark.name in WITH_DISTRACTORS
+    kept = [[s for s in split if s.pid != JUNK] for split in benchmark[1:]]
+    junk = sum(map(len, benchmark[1:])) - sum(map(len, kept))
+    distractors = sum(s.pid == DISTRACTOR for s in kept[2]) if special else 0
+    return Tally(*(_counts(split, special) for split in kept), distractors, junk)
+
+
+def _counts(samples: Iterable[Sample], special: bool) -> Counts:
+    samples = list(samples)
+    pids = {sample.pid for sample in samples} - ({DISTRACTOR} if special else set())
+    return Counts(len(pids), len(samples), len({sample.camid for sample in samples}))
+
+
+class Row(NamedTuple):
+    """One number of a data set: which, how much was found, how much is wanted.
+
+    `wanted` is None where nothing is published.
+    """
+
+    split: str
+    what: str
+    found: int
+    wanted: int | None
+
+    @property
+    def differs(self) -> bool:
+        """Whether another number was wanted."""
+        return self.wanted not in (None, self.found)
 
 
 def rows(found: Tally, wanted: Tally) -> Iterator[Row]:

@@ -21,7 +21,7 @@ from reidlib.benchmarks.catalog import TITLES
 from reidlib.benchmarks.counts import PUBLISHED, Counts, Tally
 from reidlib.benchmarks.loading import MARKER, marker
 from reidlib.benchmarks.readers.folders import DataError, shown
-from reidlib.benchmarks.readers.market import SPLITS
+from reidlib.benchmarks.readers.market import SPLIT_FOLDERS
 from reidlib.benchmarks.readers.msmt17 import VERSIONS, version_of
 from reidlib.data.samples import mask_path
 from reidlib.pedestrians import Shot, draw
@@ -119,15 +119,15 @@ def _write(name: str, root: Path, tally: Tally, full_size: bool) -> None:
     captions = []
     title = f"drawing in the layout of {TITLES[name]}"
     for item in tqdm(items, desc=title, unit="image", leave=False):
-        place = place_of(name, item)
-        path = root / place
+        image = image_name(name, item)
+        path = root / image
         shot = shot_of(name, item, tally, full_size)
         key = shot, path.suffix
         if key in drawn:
             _link(drawn[key][0], path)
         else:
             drawn[key] = path, _draw(shot, path)
-        captions.append(json.dumps({"image": place} | drawn[key][1]))
+        captions.append(json.dumps({"image": image} | drawn[key][1]))
     (root / "captions.jsonl").write_text("\n".join(captions) + "\n")
     for file, lines in lists_of(name, items, validation).items():
         (root / file).write_text("".join(f"{line}\n" for line in lines))
@@ -185,10 +185,10 @@ def items_of(tally: Tally, more_train: int = 0) -> list[Item]:
     `more_train` are training images that it does not count.
     """
     images = tally.train.images + more_train
-    train = list(_spread("train", tally.train._replace(images=images)))
-    query = list(_spread("query", tally.query))
+    train = list(_images_of_people("train", tally.train._replace(images=images)))
+    query = list(_images_of_people("query", tally.query))
     images = tally.gallery.images - tally.distractors - tally.shared
-    gallery = list(_spread("gallery", tally.gallery._replace(images=images)))
+    gallery = list(_images_of_people("gallery", tally.gallery._replace(images=images)))
     gallery += [item._replace(split="gallery") for item in query[: tally.shared]]
     for pid, many in ((0, tally.distractors), (-1, tally.junk)):
         for number in range(many):
@@ -197,7 +197,7 @@ def items_of(tally: Tally, more_train: int = 0) -> list[Item]:
     return train + query + gallery
 
 
-def _spread(split: str, counts: Counts) -> Iterator[Item]:
+def _images_of_people(split: str, counts: Counts) -> Iterator[Item]:
     """Images of people who have equally many, one or none more; by all cameras."""
     each, left = divmod(counts.images, max(counts.identities, 1))
     number = 0
@@ -225,11 +225,11 @@ def shot_of(name: str, item: Item, tally: Tally, full_size: bool) -> Shot:
     return Shot(WORLD, item.of, item.pid, view % VIEWS, index, framing, occlusion)
 
 
-def place_of(name: str, item: Item) -> str:
+def image_name(name: str, item: Item) -> str:
     """Where an image lies below the root, under a name as the real set has them."""
     camera, unique = item.camid + 1, item.unique
     pid = f"{item.person:04d}" if item.pid >= 0 else "-1"
-    folder = SPLITS[item.split]
+    folder = SPLIT_FOLDERS[item.split]
     if name == "market1501":
         box = 0 if item.of == "query" else 1
         return f"{folder}/{pid}_c{camera}s1_{unique:06d}_{box:02d}.jpg"

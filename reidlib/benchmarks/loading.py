@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reidlib.benchmarks.catalog import TITLES, TRAINED_ON
-from reidlib.benchmarks.counts import count, differences, expected, namesakes
+from reidlib.benchmarks.counts import (
+    JUNK,
+    SPLITS,
+    count,
+    differences,
+    expected,
+    namesakes,
+)
 from reidlib.benchmarks.readers import (
     cuhk03,
     market,
@@ -80,7 +87,7 @@ def is_drawn(name: str, data_root: Path | str | None = None) -> bool:
     if name in RECIPES or data_root is None or name not in READERS:
         return name in RECIPES
     try:
-        root = _find(name, _root(name, data_root))
+        root = _find(name, _start(name, data_root))
     except DataError:
         return False
     return bool(marker(root))
@@ -176,12 +183,12 @@ def find_benchmark(name: str, data_root: Path | str) -> Found:
         raise DataError(unknown("benchmark", name, BENCHMARKS))
     if is_drawn(name):
         ensure_benchmark(name, Path(data_root) / name)
-    return read_found(name, _find_or_point(name, _root(name, data_root)))
+    return read_found(name, _find_or_suggest(name, _start(name, data_root)))
 
 
 def read_below(name: str, folder: Path | str) -> Found:
     """The same for the benchmark's own folder, or one that holds it."""
-    return read_found(name, _find_or_point(name, Path(folder)))
+    return read_found(name, _find_or_suggest(name, Path(folder)))
 
 
 def read_found(name: str, root: Path) -> Found:
@@ -189,13 +196,15 @@ def read_found(name: str, root: Path) -> Found:
     return Found(root, READERS[name].read(root, name))
 
 
-def _root(name: str, data_root: Path | str) -> Path:
+def _start(name: str, data_root: Path | str) -> Path:
+    """Where to look for a benchmark: in the folder of its name, if there is one."""
     own = Path(data_root) / name
     return own if own.is_dir() else Path(data_root)
 
 
-def _find(name: str, root: Path) -> Path:
-    return READERS[name].find(root, name)
+def _find(name: str, start: Path) -> Path:
+    """The benchmark's own folder, at or below `start`; else AbsentError."""
+    return READERS[name].find(start, name)
 
 
 def missing_data(name: str, data_root: Path | str) -> str:
@@ -206,30 +215,30 @@ def missing_data(name: str, data_root: Path | str) -> str:
     if is_drawn(name):
         return ""
     try:
-        _find_or_point(name, _root(name, data_root))
+        _find_or_suggest(name, _start(name, data_root))
     except DataError as error:
         said = error.said if isinstance(error, AbsentError) else str(error)
         return f"{name}: {said}; --data names its folder, see `reid data tree {name}`"
     return ""
 
 
-def _find_or_point(name: str, root: Path) -> Path:
-    """Find a benchmark, or say where below the folder it could be meant."""
+def _find_or_suggest(name: str, start: Path) -> Path:
+    """As `_find`, but the error names a folder further below that could be meant."""
     try:
-        return _find(name, root)
+        return _find(name, start)
     except AbsentError as error:
-        if near := _deeper(name, root):
+        if near := _deeper(name, start):
             said = f"{error.said}, but {shown(near)} has this layout: name that"
             raise AbsentError(said, error.tree) from None
         raise
 
 
-def _deeper(name: str, root: Path) -> Path | None:
+def _deeper(name: str, start: Path) -> Path | None:
     """The first folder of the layout that is not named as another data set."""
     others = {other for other in BENCHMARKS if READERS[other] is not MSMT17} - {name}
     named = {plain(other) for other in others}
     named |= {own for other in others for own in market.FOLDERS.get(other, ((),))[0]}
-    level = [root]
+    level = [start]
     for _ in range(DEEPEST):
         level = [inner for folder in level for inner in subfolders(folder)][:WIDEST]
         for folder in level:
@@ -255,11 +264,11 @@ def without_junk(benchmark: Benchmark) -> Benchmark:
     Raises DataError where a split has no other.
     """
     kept = {}
-    for split in market.SPLITS:
+    for split in SPLITS:
         samples = getattr(benchmark, split)
-        kept[split] = tuple(s for s in samples if s.pid != market.JUNK)
+        kept[split] = tuple(s for s in samples if s.pid != JUNK)
         if samples and not kept[split]:
-            message = f"{split}: all {len(samples)} images are junk (pid {market.JUNK})"
+            message = f"{split}: all {len(samples)} images are junk (pid {JUNK})"
             raise DataError(message)
     return benchmark._replace(**kept)
 

@@ -25,6 +25,7 @@ from reidrun.runs.errors import ParameterError
 from reidrun.runs.plans import (
     Plan,
     make_plans,
+    papers,
     refuse_missing_files,
     refuse_other_parameters,
 )
@@ -37,7 +38,7 @@ PATIENCE_SECONDS = 60  # for a queue that was told to stop
 class Request(NamedTuple):
     """What a configuration asks for, under the names of workflow/config.yaml."""
 
-    runs: list[str]  # papers, and ablations
+    runs: list[str]  # papers, and ablations; all papers if none is named
     benchmarks: list[str]
     variants: list[str]
     seeds: list[int]
@@ -56,7 +57,7 @@ class Request(NamedTuple):
             if name not in cls._fields:
                 raise ParameterError(unknown("name in the config", name, cls._fields))
         return cls(
-            runs=_words(config.get("runs")),
+            runs=_words(config.get("runs")) or sorted(papers(root)),
             benchmarks=_words(config.get("benchmarks")),
             variants=_words(config.get("variants")),
             seeds=[int(seed) for seed in _words(config.get("seeds"))],

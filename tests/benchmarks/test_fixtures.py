@@ -176,7 +176,7 @@ def test_a_full_size_set_has_the_published_counts_and_few_drawings(name):
     sizes = {s: sum(item.split == s for item in items) for s in ("train", "gallery")}
     assert sizes["train"] == tally.train.images + (more if "msmt17" in name else 0)
     assert sizes["gallery"] == tally.gallery.images + tally.junk
-    places = {fixtures.place_of(name, item) for item in items}
+    places = {fixtures.image_name(name, item) for item in items}
     assert len(places) == len(items), "no name twice"
     shots = {fixtures.shot_of(name, item, tally, True) for item in items}
     assert len(shots) < 0.75 * len(items) or len(items) <= 2000

@@ -1,7 +1,8 @@
-"""CUHK03 in the new protocol: Market-style folders, or the raw images and a .mat file.
+"""CUHK03 in the new protocol: Market-style folders, or the raw release's images.
 
-cuhk-03.mat itself is HDF5 (MATLAB v7.3): `cuhk03_release` writes its images into a
-folder, under the names that the new protocol's configuration gives them.
+The raw release is one file, cuhk-03.mat, in HDF5 (MATLAB v7.3). `extract` writes its
+images into a folder, under the names that the configuration of the new protocol (a
+.mat file of its own) gives them.
 """
 
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from reidlib.files import written_whole
 
 RAW = "cuhk-03.mat"
 RAW_FOLDERS = ("cuhk03", "cuhk03np", "cuhk03release")
+PER_VIEW = 5  # images of a person by one camera, in a row of the raw release
 KEYS = ("camId", "filelist", "labels", "train_idx", "query_idx", "gallery_idx")
 
 
@@ -59,7 +61,7 @@ def find_cuhk03(root: Path, name: str) -> Path:
     for folder in candidates(root, (*own, *RAW_FOLDERS)):
         if (folder / config_name(name)).is_file():
             return folder
-    raise absent(root, (*market.SPLITS.values(), config_name(name)), TREES[name])
+    raise absent(root, (*market.SPLIT_FOLDERS.values(), config_name(name)), TREES[name])
 
 
 def read_cuhk03(root: Path, name: str) -> Benchmark:
@@ -101,7 +103,7 @@ def read_config(path: Path) -> dict[str, list[Listed]]:
         Listed(name, int(pid), int(camera) - 1)
         for name, pid, camera in zip(names, pids, cameras, strict=True)
     ]
-    indices = {s: content[f"{s}_idx"].ravel().astype(int) for s in market.SPLITS}
+    indices = {s: content[f"{s}_idx"].ravel().astype(int) for s in market.SPLIT_FOLDERS}
     return {s: sorted(listed[i - 1] for i in found) for s, found in indices.items()}
 
 
@@ -116,17 +118,15 @@ def _load(path: Path) -> dict:
         raise DataError(message) from None
 
 
-PER_VIEW = 5  # images of a person by one camera
-
-
 def extract(root: Path, name: str) -> tuple[Path, int]:
     """Write the images of cuhk-03.mat as files; return their folder and number.
 
     root   the folder with the file and the new protocol's configuration, or one above
     name   cuhk03np_labeled or cuhk03np_detected: boxes drawn by hand, or detected
-    They are called <pair>_<person>_<view>_<image>.png, as the configuration lists them,
-    and lie beside it, or beside the file where there is none, in images_<kind>; those
-    that are there stay. Raises DataError where there is no such file, or another one.
+    The images are called <pair>_<person>_<view>_<image>.png, as the configuration lists
+    them. Their folder, images_<kind>, lies beside the configuration, or beside
+    cuhk-03.mat where there is none; images that are already there are not written
+    again. Raises DataError for a missing or another file.
     """
     kind, places = kind_of(name), candidates(root, RAW_FOLDERS)
     found = [place for place in places if (place / RAW).is_file()]

@@ -1,7 +1,4 @@
-"""What `reid data tree` prints of each benchmark: layout, protocol, terms of use.
-
-The terms are those of DATASETS.md, word by word.
-"""
+"""How the folder of each benchmark is laid out, as `reid data tree` prints it."""
 
 from reidlib.pedestrians import RECIPES
 

@@ -16,12 +16,11 @@ from reidlib.benchmarks.readers.folders import (
 from reidlib.benchmarks.readers.layouts import TREES
 from reidlib.data.samples import Benchmark, Sample
 
-SPLITS = {
+SPLIT_FOLDERS = {
     "train": "bounding_box_train",
     "query": "query",
     "gallery": "bounding_box_test",
 }
-JUNK = -1
 FOLDERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # own names, and above
     "cuhk03np_detected": (("detected", "cuhk03npdetected"), ("cuhk03np", "cuhk03")),
     "cuhk03np_labeled": (("labeled", "cuhk03nplabeled"), ("cuhk03np", "cuhk03")),
@@ -44,7 +43,7 @@ def find_folders(root: Path, name: str) -> Path | None:
     """The first folder at or below `root` that holds a split, or None."""
     own, above = FOLDERS.get(name, ((plain(name),), ()))
     for folder in candidates(root, own, above):
-        if any((folder / split).is_dir() for split in SPLITS.values()):
+        if any((folder / split).is_dir() for split in SPLIT_FOLDERS.values()):
             return folder
     return None
 
@@ -53,7 +52,7 @@ def find_market(root: Path, name: str) -> Path:
     """The same, or DataError with the expected tree."""
     found = find_folders(root, name)
     if found is None:
-        raise absent(root, SPLITS.values(), TREES[name])
+        raise absent(root, SPLIT_FOLDERS.values(), TREES[name])
     return found
 
 
@@ -65,10 +64,11 @@ def read_folders(root: Path, name: str) -> Benchmark:
     """
     tree = TREES[name]
     paths = {
-        split: images(root / folder, split, tree) for split, folder in SPLITS.items()
+        split: images(root / folder, split, tree)
+        for split, folder in SPLIT_FOLDERS.items()
     }
     refuse_names((path for split in paths.values() for path in split), name)
-    return Benchmark(name, **{s: samples_of(paths[s], name) for s in SPLITS})
+    return Benchmark(name, **{s: samples_of(paths[s], name) for s in SPLIT_FOLDERS})
 
 
 def refuse_names(paths: Iterable[Path], name: str) -> None:

@@ -19,7 +19,7 @@ from reidlib.benchmarks.readers.folders import text_lines as read_lines
 from reidlib.benchmarks.readers.layouts import TREES
 from reidlib.data.samples import Benchmark
 
-LISTS = {split: f"{split}.list" for split in market.SPLITS}
+LISTS = {split: f"{split}.list" for split in market.SPLIT_FOLDERS}
 DUKE_FOLDERS = {  # where the files of each list lie in DukeMTMC-reID
     "train": ("bounding_box_train",),
     "query": ("query", "bounding_box_test"),
@@ -34,7 +34,9 @@ def find_occluded_duke(root: Path, name: str) -> Path:
             return folder
     found = market.find_folders(root, name)
     if found is None:
-        raise absent(root, (*market.SPLITS.values(), *LISTS.values()), TREES[name])
+        raise absent(
+            root, (*market.SPLIT_FOLDERS.values(), *LISTS.values()), TREES[name]
+        )
     return found
 
 
