@@ -45,15 +45,6 @@ WITHIN_RUNNING: dict[str, set[str]] = {
     "cli": {"runs", "reports"},
     "notebook": {"runs", "reports"},
 }
-SECOND_FILES = {  # of a paper, and the layers that papers share
-    "fanet": {"layers"},
-    "rganet": {"layers", "rganet_prompts"},
-    "flannet": {"layers", "flannet_prompts"},
-    "flannet_prompts": {"layers"},
-    "fba": {"layers", "fba_attention"},
-    "fba_attention": {"layers"},
-    "baseline": {"layers"},
-}
 ONLY_TORCH = ("losses", "models", "evaluation/metrics.py", "evaluation/rerank.py")
 WITHOUT_TORCH = ("reidlib.benchmarks", "reidlib.data.samples", "reidrun.runs.sweep")
 WITHOUT_TORCH += ("reidrun.cli.run", "reidrun.cli.data", "reidrun.cli.results")
@@ -174,9 +165,32 @@ def test_a_model_knows_its_paper_and_no_device_no_mode_and_no_file(path):
     used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     assert not used & FORBIDDEN_IN_MODELS
     assert not libraries_seen(source) & {"os", "pathlib", "urllib", "requests", "io"}
-    own = {f"models.{name}" for name in SECOND_FILES.get(path.stem, set())}
-    others = [x for x in imported(source) if granted(x, {"models"})]
-    assert [name for name in others if not granted(name, own)] == []
+    assert other_papers(path.stem, source) == []
+
+
+def other_papers(paper: str, source: str) -> list[str]:
+    """What a model file imports of another paper: neither layers nor `<paper>_...`."""
+    known = [name for name in imported(source) if granted(name, {"models"})]
+    modules = {name: name.split(".")[2] for name in known}
+    own = ("layers", f"{paper}_")
+    return [name for name in known if not modules[name].startswith(own)]
+
+
+@pytest.mark.parametrize(
+    ("module", "is_own"),
+    [
+        ("layers", True),
+        ("rganet_prompts", True),
+        ("fba", False),
+        ("fba_attention", False),
+    ],
+)
+def test_a_paper_sees_its_own_files_and_the_layers(module, is_own):
+    line = f"from reidlib.models.{module} import x"
+    assert (other_papers("rganet", line) == []) is is_own
+    assert (
+        bool(other_papers("rganet", f"from reidlib.models import {module}")) != is_own
+    )
 
 
 def test_no_two_rooms_wait_for_each_other():

@@ -121,7 +121,11 @@ def read_ablation(params: Path, name: str) -> Ablation:
 
     Raises ParameterError where there is none, or where its claims name no variant.
     """
-    ablation = _read_ablation(_file(params, name))
+    folder = params / "ablations"
+    known = {path.stem for path in folder.glob("*.yaml")}
+    if name not in known:
+        raise ParameterError(unknown("ablation", name, known))
+    ablation = _read_ablation(folder / f"{name}.yaml")
     variants = read_variants(params, name.partition("_")[0])
     named = [variants[variant.name] for variant in ablation.variants]
     full = [
@@ -129,23 +133,6 @@ def read_ablation(params: Path, name: str) -> Ablation:
         for variant, meant in zip(ablation.variants, named, strict=True)
     ]
     return ablation.model_copy(update={"variants": full})
-
-
-def row_names(params: Path, ablation: str) -> list[str]:
-    """The names of an ablation's variants, in its order.
-
-    Raises ParameterError where there is no such ablation.
-    """
-    variants = _read_ablation(_file(params, ablation)).variants
-    return [variant.name for variant in variants]
-
-
-def _file(params: Path, ablation: str) -> Path:
-    folder = params / "ablations"
-    known = {path.stem for path in folder.glob("*.yaml")}
-    if ablation not in known:
-        raise ParameterError(unknown("ablation", ablation, known))
-    return folder / f"{ablation}.yaml"
 
 
 def _read_ablation(path: Path) -> Ablation:

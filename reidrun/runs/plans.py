@@ -59,16 +59,12 @@ class Plan(NamedTuple):
 class _Setup(NamedTuple):
     """What all runs of a paper on one benchmark share."""
 
-    paper: str
     notebook: Path
     schema: Schema
-    benchmark: str
-    outputs: Path
-    data_root: Path
-    scale: str
     layers: dict[str, Any]  # of params/, merged
-    values: dict[str, Any]  # that the command gives
-    named: dict[str, Any]  # what is said in a run's name
+    scale: str
+    values: dict[str, Any]  # that the command gives, and those that a run's name says
+    named: dict[str, Any]
 
 
 def make_plan(
@@ -80,8 +76,9 @@ def make_plan(
     variant: str = params.FULL,
     **asked: Any,
 ) -> Plan:
-    """Plan one run; the rest is as in `make_plans`."""
-    several = {"benchmarks": [benchmark], "seeds": [seed], "variants": [variant]}
+    """Plan one run of a variant by name; the rest is as in `make_plans`."""
+    variants = params.choose_variants(root / "params", paper, [variant])
+    several = {"benchmarks": [benchmark], "seeds": [seed], "variants": variants}
     return make_plans(root, paper, **several, **asked)[0]
 
 
@@ -91,7 +88,7 @@ def make_plans(
     *,
     benchmarks: Sequence[str],
     seeds: Sequence[int],
-    variants: Sequence[str],
+    variants: Sequence[params.Variant],
     outputs: Path,
     data_root: Path,
     scale: str | None = None,
@@ -110,48 +107,48 @@ def make_plans(
     notebook = root.resolve() / "notebooks" / f"{paper}.ipynb"
     schema = notebook_schema(notebook)
     values = _read_overrides(overrides or {}, schema)
-    chosen = params.choose_variants(root / "params", paper, variants)
     setups = {}
     for name in benchmarks:
         scaled = _scale(root, name, scale)
         which = {"paper": paper, "benchmark": name, "scale": scaled}
-        setups[name] = _Setup(
-            **which,
-            notebook=notebook,
-            schema=schema,
-            outputs=Path(outputs).resolve(),
-            data_root=Path(data_root).resolve(),
-            layers=params.read_layers(schema, root / "params", **which),
-            values=values,
-            named=_named(name, data_root, scaled, values),
-        )
+        layers = params.read_layers(schema, root / "params", **which)
+        named = _named(name, data_root, scaled, values)
+        setups[name] = _Setup(notebook, schema, layers, scaled, values, named)
+    places = Path(outputs).resolve(), Path(data_root).resolve()
     return [
-        _plan(setups[benchmark], seed, variant)
+        _plan(setups[benchmark], benchmark, seed, variant, *places)
         for seed in seeds
         for benchmark in benchmarks
-        for variant in chosen
+        for variant in variants
     ]
 
 
-def _plan(setup: _Setup, seed: int, variant: params.Variant) -> Plan:
+def _plan(
+    setup: _Setup,
+    benchmark: str,
+    seed: int,
+    variant: params.Variant,
+    outputs: Path,
+    data_root: Path,
+) -> Plan:
+    paper, home = setup.notebook.stem, setup.notebook.parent
     name = runs.variant_name(variant.name, setup.named)
-    run = {"benchmark": setup.benchmark, "seed": seed}
-    folder = runs.run_folder(setup.outputs, paper=setup.paper, variant=name, **run)
-    home = setup.notebook.parent
+    run = {"benchmark": benchmark, "seed": seed}
+    folder = runs.run_folder(outputs, paper=paper, variant=name, **run)
     places = {
-        "data_root": os.path.relpath(setup.data_root, home),
+        "data_root": os.path.relpath(data_root, home),
         "run_dir": os.path.relpath(folder, home),
     }
     merged = params.resolve(
         setup.schema,
         setup.layers,
         variant,
-        paper=setup.paper,
+        paper=paper,
         scale=setup.scale,
         given=run | places | setup.values,
     )
     _refuse_values(merged)
-    title = f"{setup.paper} on {setup.benchmark}, {folder.name}"
+    title = f"{paper} on {benchmark}, {folder.name}"
     return Plan(title, variant.name, setup.notebook, folder, merged)
 
 

@@ -75,7 +75,8 @@ def plan(
     RunError where a folder holds a run with other parameters.
     """
     _refuse_what_needs_no_runs(ablation, root)
-    known = params.row_names(root / "params", ablation)
+    rows = params.read_ablation(root / "params", ablation).variants
+    known = [row.name for row in rows]
     for name in variants:
         if name not in known:
             raise ParameterError(unknown(f"variant of {ablation}", name, known))
@@ -84,7 +85,7 @@ def plan(
         ablation.partition("_")[0],
         benchmarks=benchmarks,
         seeds=seeds,
-        variants=[name for name in known if name in (variants or known)],
+        variants=[row for row in rows if row.name in (variants or known)],
         outputs=outputs,
         data_root=data_root,
         scale=scale,

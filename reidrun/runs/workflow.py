@@ -71,7 +71,8 @@ class Request(NamedTuple):
         """The runs of a paper, or of an ablation."""
         if _is_ablation(name, root):
             return self.ablation(name, root)
-        variants = self.variants or [params.FULL]
+        names = self.variants or [params.FULL]
+        variants = params.choose_variants(root / "params", name, names)
         made = make_plans(root, name, variants=variants, **self._settings())
         for plan in made:
             refuse_other_parameters(plan)
