@@ -1,7 +1,7 @@
-"""From a folder on disk to a Benchmark, or to a message that says what is wrong.
+"""From the name of a benchmark and a folder to its images, or to what is wrong there.
 
-One module per kind of layout, each with its protocol: which camera a sample is of
-decides what the camera rule of `metrics` ignores.
+`readers/` has a module for each layout. A reader also decides which camera an image is
+of, and so which gallery images the evaluation ignores for a query.
 """
 
 from reidlib.benchmarks.catalog import PROTOCOLS, TERMS, TITLES, TRAINED_ON

@@ -1,10 +1,10 @@
-"""Any benchmark's folders with drawn pedestrians under file names like the real ones.
+"""Drawn pedestrians in the layout of any benchmark, under file names like its own.
 
-The structure is true (splits, names, lists, cameras and, where asked for, counts), the
-people are drawn: `about.json` at the root says so, and readers see it. Part masks and
-captions come with them, so that every paper can be run. Small sets draw every image.
-Full-size sets draw one per person, view and split, and link it under all names of
-these: to change such a file, delete it first.
+Splits, names, lists, cameras and, on request, counts are those of the real set; the
+people are drawn, which `about.json` at the root says and readers look at. Part masks
+and captions come with them, so that every paper can be run. In small sets every image
+is drawn. Full-size sets have one drawing per person, view and split, linked under all
+its names: to change such a file, delete it first.
 """
 
 import json
@@ -198,7 +198,7 @@ def items_of(tally: Tally, more_train: int = 0) -> list[Item]:
 
 
 def _images_of_people(split: str, counts: Counts) -> Iterator[Item]:
-    """Images of people who have equally many, one or none more; by all cameras."""
+    """Images shared out evenly: the first people have one more, cameras take turns."""
     each, left = divmod(counts.images, max(counts.identities, 1))
     number = 0
     for who in range(counts.identities):
@@ -226,7 +226,7 @@ def shot_of(name: str, item: Item, tally: Tally, full_size: bool) -> Shot:
 
 
 def image_name(name: str, item: Item) -> str:
-    """Where an image lies below the root, under a name as the real set has them."""
+    """The path of an image below the root, named as in the real set."""
     camera, unique = item.camid + 1, item.unique
     pid = f"{item.person:04d}" if item.pid >= 0 else "-1"
     folder = SPLIT_FOLDERS[item.split]
@@ -270,10 +270,10 @@ def _body_place(name: str, item: Item) -> str:
 def lists_of(
     name: str, items: Sequence[Item], validation: int
 ) -> Mapping[str, list[str]]:
-    """The lists that lie beside the images, by file name; only MSMT17 has any.
+    """The lists beside the images, by file name; only MSMT17 has any.
 
     Its validation list takes the first images of as many people as possible, so that
-    everybody stays in the training list.
+    nobody is missing in the training list.
     """
     if not name.startswith("msmt17"):
         return {}

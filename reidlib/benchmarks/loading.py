@@ -42,7 +42,7 @@ from reidlib.pedestrians import RECIPES, ensure_benchmark
 BENCHMARKS = tuple(sorted(TITLES))
 logger = logging.getLogger(__name__)
 MARKER = "about.json"  # at the root of what is drawn
-DEEPEST, WIDEST = 5, 200  # levels, and folders of each, that are searched for a remedy
+DEEPEST, WIDEST = 5, 200  # levels, and folders of each, searched for what is meant
 
 
 class Reader(NamedTuple):
@@ -94,9 +94,9 @@ def is_drawn(name: str, data_root: Path | str | None = None) -> bool:
 
 
 def marker(root: Path) -> dict:
-    """What the marker of a drawn folder says; nothing where photographs lie.
+    """What the marker of a drawn folder says; empty for photographs.
 
-    Raises DataError for a marker that cannot be read: drawings would pass for people.
+    Raises DataError for one that cannot be read: drawings could be taken for people.
     """
     try:
         about = json.loads((root / MARKER).read_text("utf-8"))
@@ -144,10 +144,10 @@ def load_benchmark(name: str, data_root: Path | str) -> Benchmark:
 def load_benchmarks(
     names: Sequence[str], data_root: Path | str
 ) -> dict[str, Benchmark]:
-    """Read the benchmark that is trained on, the first, and those tested on as well.
+    """Read the benchmark that is trained on, the first, and others to test on.
 
-    Of the others one that does not lie below `data_root` is left out, with a warning:
-    few people hold every set of a paper. Raises as load_benchmark does for the rest.
+    One of the others that is not below `data_root` is left out with a warning: few
+    people hold every set of a paper. Raises as load_benchmark does for the rest.
     """
     first, *others = names
     there = [name for name in others if not _is_absent(name, data_root)]

@@ -1,4 +1,4 @@
-"""What a run ran on: versions, commit, hardware, memory. No path, no host name."""
+"""What a run was made with: versions, commit, hardware, memory; no path, no host."""
 
 import importlib.metadata
 import os
@@ -18,7 +18,7 @@ PACKAGES += ("pillow", "scipy", "papermill")
 
 
 def environment() -> dict[str, Any]:
-    """Return what a run ran on: versions, commit, hardware. No path, no host name."""
+    """Return versions, commit and hardware; no path and no host name."""
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {
         "versions": {"python": platform.python_version(), **versions},
@@ -67,7 +67,7 @@ def _threads() -> int:
 
 
 def _accelerator() -> str:
-    torch = sys.modules.get("torch")  # who trained has imported it
+    torch = sys.modules.get("torch")  # imported where something was trained
     if torch is None or not torch.cuda.is_available():
         return "none"
     return torch.cuda.get_device_name()

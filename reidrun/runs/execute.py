@@ -16,12 +16,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from traitlets.config import Config
+
 from reidlib.files import write_text
-from reidrun.runs.folder import PLACES, RunError, is_complete, write_parameters
+from reidrun.runs.folder import (
+    FOLDER_PARAMETERS,
+    RunError,
+    is_complete,
+    write_parameters,
+)
 
 NOTEBOOK, PAGE, ERROR_LOG = "run.ipynb", "run.html", "error.log"
 AUTOSAVE_SECONDS = 30
-START_SECONDS = 300  # a busy machine takes its time to start a kernel
+START_SECONDS = 300  # until a kernel answers, on a busy machine
 ERROR_LINES = 40
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|/)[^)#]+\.(?:ipynb|md)")  # to a file of ours
 OUT_OF_MEMORY = "; most often the memory has run out"
@@ -39,25 +46,26 @@ def execute(
     (folder / ERROR_LOG).unlink(missing_ok=True)
     write_parameters(folder, parameters)
     try:
-        _papermill(notebook, folder / NOTEBOOK, parameters, log)
+        execute_page(notebook, folder / NOTEBOOK, parameters, log=log)
         if not is_complete(folder):
             raise RunError(f"{notebook.name} ended without metrics.json: call save_run")
-    except Exception as error:
+    except RunError as error:
         (folder / "metrics.json").unlink(missing_ok=True)
-        write_text(folder / ERROR_LOG, f"{str(error).rstrip()}{_remedy(error)}\n")
-        raise RunError(_last_lines(error)) from error
-    finally:
-        _tidy(folder / NOTEBOOK, notebook.parent)
+        whole = error.__cause__ or error
+        write_text(folder / ERROR_LOG, f"{str(whole).rstrip()}{_remedy(whole)}\n")
+        raise
 
 
-def execute_page(notebook: Path, output: Path, parameters: Mapping[str, Any]) -> None:
-    """Execute a notebook that is no run: it leaves `output`, and no record.
+def execute_page(
+    notebook: Path, output: Path, parameters: Mapping[str, Any], *, log: bool = False
+) -> None:
+    """Execute a notebook that leaves `output` but no record: the page of an ablation.
 
     Raises RunError with the end of the error; `output` then shows all of it.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
-        _papermill(notebook, output, parameters, False)
+        _papermill(notebook, output, parameters, log)
     except Exception as error:
         raise RunError(_last_lines(error)) from error
     finally:
@@ -67,7 +75,7 @@ def execute_page(notebook: Path, output: Path, parameters: Mapping[str, Any]) ->
 def _papermill(
     notebook: Path, output: Path, parameters: Mapping[str, Any], log: bool
 ) -> None:
-    import papermill
+    import papermill  # here, as it takes two seconds; nbformat and nbconvert, too
 
     quiet, shown = ("TQDM_DISABLE", "1"), ("TQDM_MININTERVAL", "10")
     os.environ.setdefault(*(shown if log else quiet))  # a bar is an output per refresh
@@ -91,10 +99,8 @@ def _papermill(
         )
 
 
-def _kernel_config(sockets: str) -> Any:
-    """No ports, and a folder of sockets for each run: parallel runs never clash."""
-    from traitlets.config import Config
-
+def _kernel_config(sockets: str) -> Config:
+    """A kernel with sockets in a folder of its own: ports could clash side by side."""
     config = Config()
     config.KernelManager.transport = "ipc"
     config.KernelManager.ip = f"{sockets}/kernel"
@@ -112,7 +118,10 @@ def _remedy(error: Exception) -> str:
 
 
 def _tidy(path: Path, home: Path) -> None:
-    """Take times and places of this machine out of an executed notebook from `home`."""
+    """Remove times and this machine's folders from an executed notebook.
+
+    Its links were written in `home`, the folder of the notebook that was executed.
+    """
     if not path.is_file():
         return
     import nbformat
@@ -125,13 +134,16 @@ def _tidy(path: Path, home: Path) -> None:
         for name in ("papermill", "execution"):
             cell.metadata.pop(name, None)
         if "injected-parameters" in cell.metadata.get("tags", []):
-            lines, places = cell.source.splitlines(), tuple(f"{x} =" for x in PLACES)
+            lines, places = (
+                cell.source.splitlines(),
+                tuple(f"{x} =" for x in FOLDER_PARAMETERS),
+            )
             cell.source = "\n".join(x for x in lines if not x.startswith(places))
     write_text(path, nbformat.writes(notebook) + "\n")
 
 
 def _relinked(text: str, home: Path, here: Path) -> str:
-    """Markdown whose links to files, written in `home`, are read in `here`."""
+    """Markdown with its links to files changed from folder `home` to `here`."""
     return LINK.sub(
         lambda link: Path(os.path.relpath(home / link[0], here)).as_posix(), text
     )
@@ -151,12 +163,12 @@ def as_page(notebook: Path) -> str:
 
 
 def main() -> None:
-    """Execute the run that a line on stdin orders, for as long as stdin is open.
+    """Execute the run that a line on stdin asks for, and stop when stdin is closed.
 
-    The line is JSON: [notebook, run folder, parameters]. So a run ends with who started
-    it, whatever that one died of.
+    The line is JSON: [notebook, run folder, parameters]. Whatever ends the process that
+    started this one closes stdin, so that no run is left behind.
     """
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # deaf in a shell's `&`
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores it
     notebook, folder, parameters = json.loads(sys.stdin.readline())
     threading.Thread(target=_interrupt_when_stdin_ends, daemon=True).start()
     try:
@@ -166,7 +178,7 @@ def main() -> None:
 
 
 def _interrupt_when_stdin_ends() -> None:
-    while os.read(0, 1):  # not sys.stdin, whose lock the interpreter's end waits for
+    while os.read(0, 1):  # reading sys.stdin would block the interpreter's exit
         pass
     signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 

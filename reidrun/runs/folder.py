@@ -1,9 +1,8 @@
-"""Runs: a folder each, and the record that says it is finished.
+"""Run folders, and the record that marks a run as finished.
 
 outputs/<benchmark>/<paper>/<variant>-s<seed>/ holds params.yaml, history.csv,
-queries.csv.gz, run.ipynb and metrics.json, which is written last and by rename: it
-alone marks completion. An executed notebook proves nothing, for a killed kernel leaves
-it marked as completed.
+queries.csv.gz, run.ipynb and metrics.json. The last is written last and marks the run
+as finished; the notebook does not, for a killed kernel leaves it marked as completed.
 """
 
 import gzip
@@ -29,8 +28,13 @@ if TYPE_CHECKING:
 
 RANKS = (1, 3, 5, 10, 20)
 SCORES = ["mAP", *(f"rank{k}" for k in RANKS), "num_valid", "num_skipped"]
-PLACES = ("data_root", "image_cache", "outputs", "run_dir")  # of a machine: no record
-LATER = {"compile": False}  # what came after runs that are kept, as they had it
+FOLDER_PARAMETERS = (
+    "data_root",
+    "image_cache",
+    "outputs",
+    "run_dir",
+)  # not part of a record
+ADDED = {"compile": False}  # newer than some kept runs: the value they were made with
 LONGEST_NAME = 120
 QUERIES = "queries.csv.gz"
 PICTURES = {True: "drawn pedestrians", False: "photographs"}
@@ -43,7 +47,7 @@ def variant_name(variant: str, overrides: Mapping[str, Any]) -> str:
     'full+epochs=1+milestones=2,4'
     """
     name = variant
-    for key in sorted(overrides.keys() - set(PLACES)):
+    for key in sorted(overrides.keys() - set(FOLDER_PARAMETERS)):
         value = overrides[key]
         parts = value if isinstance(value, list) else [value]
         text = ",".join(_word(part) for part in parts)
@@ -55,7 +59,7 @@ def variant_name(variant: str, overrides: Mapping[str, Any]) -> str:
 
 def _word(value: Any) -> str:
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    return text.rpartition("/")[2]  # of a file its name, not where it lies
+    return text.rpartition("/")[2]  # of a path the file's name
 
 
 def run_folder(
@@ -66,8 +70,12 @@ def run_folder(
 
 
 def recorded(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a run keeps of its parameters: all but this machine's places."""
-    return {name: value for name, value in parameters.items() if name not in PLACES}
+    """Return the parameters that a run records: all but this machine's folders."""
+    return {
+        name: value
+        for name, value in parameters.items()
+        if name not in FOLDER_PARAMETERS
+    }
 
 
 def write_parameters(folder: Path, parameters: Mapping[str, Any]) -> None:
@@ -79,15 +87,15 @@ def write_parameters(folder: Path, parameters: Mapping[str, Any]) -> None:
 def differing(folder: Path, parameters: Mapping[str, Any]) -> dict[str, tuple]:
     """Compare a run folder with parameters: name -> (there, wanted) where they differ.
 
-    A folder without params.yaml, or with an empty one, differs in nothing; for
-    parameters that came after its run, what that run had counts (LATER).
+    A folder without params.yaml, or with an empty one, differs in nothing. A parameter
+    that is newer than the run has the value that the run was made with (ADDED).
     """
     path = folder / "params.yaml"
     there = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else None
     if not there:
         return {}
     wanted = recorded(parameters)
-    there = {name: LATER[name] for name in LATER if name in wanted} | there
+    there = {name: ADDED[name] for name in ADDED if name in wanted} | there
     return {
         name: (there.get(name), wanted.get(name))
         for name in sorted(there.keys() | wanted.keys())

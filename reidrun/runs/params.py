@@ -24,7 +24,7 @@ class Variant(BaseModel, extra="forbid"):
     """One row of an ablation: what differs, and how the paper prints the row.
 
     Without overrides it is the variant of that name in another ablation of the paper.
-    at   what a scale has in place of the overrides, by its name: sizes in pixels, say
+    at   by scale, what replaces the overrides there: sizes in pixels, for example
     """
 
     name: str

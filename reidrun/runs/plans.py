@@ -1,4 +1,4 @@
-"""From what is asked for to a checked Plan of a run; nothing is written here."""
+"""From an order to checked plans of runs; nothing is written here."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -101,7 +101,7 @@ def make_plans(
     scale       tiny for drawn benchmarks, full for real ones, where it is None
     overrides   by name; text is read as a value of the parameter's type
     Raises ParameterError for what is unknown, of another type, or out of its range.
-    Files and folders are not looked for: `refuse_missing_files` does so where it runs.
+    Weights and data are not looked for: see `refuse_missing_files`.
     """
     _refuse_paper(root, paper)
     notebook = root.resolve() / "notebooks" / f"{paper}.ipynb"
@@ -153,7 +153,7 @@ def _plan(
 
 
 def _scale(root: Path, benchmark: str, scale: str | None) -> str:
-    """The scale of the runs on a benchmark, of which some can be trained on."""
+    """The scale of runs on a benchmark; refuses unknown names and sets for testing."""
     if benchmark not in BENCHMARKS:
         raise ParameterError(unknown("benchmark", benchmark, BENCHMARKS))
     scales = params.owners(root / "params" / "scales")
@@ -237,9 +237,9 @@ def _refuse_values(parameters: Mapping[str, Any]) -> None:
 def refuse_missing_files(plans: Iterable[Plan]) -> None:
     """Raise ParameterError for weights and data of these plans that are not here.
 
-    A line each, before the first of them runs. To be asked of runs that are to be made
-    on this machine: not of finished ones, whose data need not lie here any more, nor
-    of queued ones, each of which is a `reid run` that asks where it runs.
+    A line each, before the first of them runs. For runs that this machine is about to
+    make: a finished one needs no data any more, and a queued one is a `reid run` that
+    checks on the machine where it runs.
     """
     missing = [fault for plan in plans for fault in _missing_files(plan)]
     if missing:

@@ -1,8 +1,8 @@
 """The schema of a notebook: its parameters cell, read but never executed.
 
-One typed assignment per line, `name: type = value  # meaning`. The values are the
-smoke run; what papermill or `reid run` gives instead is checked against the types, and
-where the meaning ends in `one | other` against these choices.
+One typed assignment per line, `name: type = value  # meaning`. The values are those of
+the smoke run. What papermill or `reid run` passes instead is checked against the types
+and, where the meaning ends in `one | other`, against these choices.
 """
 
 import ast
@@ -41,7 +41,7 @@ class Parameter(NamedTuple):
 
     @property
     def choices(self) -> list[str]:
-        """What may be chosen, first words of `one | other, why | a file`.
+        """What may be chosen: the first words of `one | other, why | a file`.
 
         >>> Parameter(str, "tiny", "CLIP: tiny | openai | a file").choices
         ['tiny', 'openai']
@@ -53,7 +53,7 @@ class Parameter(NamedTuple):
 
     @property
     def is_open(self) -> bool:
-        """Whether other values are good too: no choices, or `a file`, `a ...`."""
+        """Whether any other value may be given: no choices, or `a file`, `a ...`."""
         return self._parts() == [] or any(p.startswith("a ") for p in self._parts())
 
     @property

@@ -1,7 +1,7 @@
-"""Ablations, run: every variant on every benchmark with every seed.
+"""Ablations planned, and their runs made on this machine, several side by side.
 
-Each run has a process of its own, so that one that is killed takes no other with it,
-and so that a notebook may start runs too: papermill needs a process without a loop.
+Each run has a process of its own: one that is killed stops no other, and a notebook
+can start runs as well (papermill does not work inside a running event loop).
 """
 
 import contextlib
@@ -93,7 +93,7 @@ def plan(
     )
     for one in made:
         refuse_other_parameters(one)
-    return list({one.folder: one for one in made}.values())  # asked twice is run once
+    return list({one.folder: one for one in made}.values())  # each run once
 
 
 def _refuse_what_needs_no_runs(ablation: str, root: Path) -> None:
@@ -149,7 +149,7 @@ def run(
 def _start(plan: Plan, jobs: int) -> _Run:
     plan.folder.mkdir(parents=True, exist_ok=True)
     order = [str(plan.notebook), str(plan.folder), plan.parameters]
-    # what is said before `execute` starts a log of its own: that it cannot be imported
+    # for errors before `execute` writes its own log, as of an import
     with (plan.folder / execute.ERROR_LOG).open("w") as log:
         process = subprocess.Popen(
             COMMAND,
@@ -158,9 +158,9 @@ def _start(plan: Plan, jobs: int) -> _Run:
             stdout=log,
             stderr=log,
             env=_environment(jobs),
-            start_new_session=True,  # Ctrl-C reaches this process, which tells it
+            start_new_session=True,  # Ctrl-C reaches this process, which stops its runs
         )
-    with contextlib.suppress(BrokenPipeError):  # it is dead: `run` will see
+    with contextlib.suppress(BrokenPipeError):  # it has died, as `run` will see
         process.stdin.write(f"{json.dumps(order)}\n".encode())
     return _Run(plan, process, time.monotonic())
 

@@ -157,7 +157,7 @@ def test_measures_are_flat_and_named_by_benchmark():
 
 
 def test_places_of_a_machine_are_not_recorded(tmp_path):
-    places = dict.fromkeys(runs.PLACES, "/secret/place")
+    places = dict.fromkeys(runs.FOLDER_PARAMETERS, "/secret/place")
     save(tmp_path / "full-s3", parameters=PARAMETERS | places)
     for path in tmp_path.rglob("*.*"):
         content = path.read_bytes()
@@ -192,7 +192,7 @@ def test_folders_are_compared_by_parameters_not_by_place(tmp_path):
 
 
 def test_a_kept_run_goes_without_a_parameter_that_came_later(tmp_path):
-    assert runs.LATER == {"compile": False}
+    assert runs.ADDED == {"compile": False}
     runs.write_parameters(tmp_path, PARAMETERS)
     assert runs.differing(tmp_path, PARAMETERS | {"compile": False}) == {}
     other = runs.differing(tmp_path, PARAMETERS | {"compile": True})

@@ -1,4 +1,4 @@
-"""What readers share: folders found, images listed, faults that name every file."""
+"""What readers share: to find folders, list images, and name every faulty file."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})  # in any case
-PART = 256  # files for one thread at a time: a file server answers several at once
+PART = 256  # files a thread takes at a time; a file server answers several threads
 SHOWN = 200  # bad files named in a message; the rest is counted
 END_MARKS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}  # by first bytes: JPEG, PNG
 ONE = {"are": "is", "do": "does", "them": "it", "their": "its"}
@@ -121,7 +121,7 @@ def listing(folder: Path) -> list[os.DirEntry]:
 
 
 def not_there(paths: Iterable[Path]) -> list[Path]:
-    """Those of the paths that no file has; folders are listed, files not opened."""
+    """The paths where no file is; folders are listed, no file is opened."""
     names: dict[Path, set[str]] = {}
     missing = []
     for path in paths:
