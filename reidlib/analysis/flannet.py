@@ -39,32 +39,41 @@ class Looks(NamedTuple):
     """What FLaN-Net makes of n images with its words; parts it has not are absent."""
 
     paths: tuple[Path, ...]
-    maps: dict[str, Tensor]  # attention (n, h, w) >= 0: A* 1, ..., O* 1, ..., s_att
+    maps: dict[str, Tensor]  # attention (n, m, h, w) >= 0 of the m queries of A* and of
+    # O*, and of s_att, which has one
     words: dict[str, Tensor]  # the pseudo-words (n, W): S*, A*, O*
     weights: Tensor | None  # lambda (n, M), of several features
     parts: Tensor | None  # (n, Part, h, w) true share of each part; None: unknown
 
 
+class View(NamedTuple):
+    """What is read of the model for each image: a map, a word, or the weights."""
+
+    kind: str
+    symbol: str = ""
+
+
+WEIGHTS = View("weights")
+
+
 class _Views(nn.Module):
-    """All that `look` wants of images, by kind and name."""
+    """All that `look` wants of images."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
+    def forward(self, images: Tensor) -> dict[View, Tensor]:
         weights, found = self.model(images).weights, {}
         if weights is not None and weights.shape[1] > 1:
-            found["weights λ"] = weights
+            found[WEIGHTS] = weights
         for word, maps in self.model.attend(images).items():
-            several = maps.shape[1] > 1  # of (B, m, h, w)
-            for query, attention in enumerate(maps.unbind(1), 1):
-                found[f"map {SYMBOLS[word]}" + f" {query}" * several] = attention
+            found[View("map", SYMBOLS[word])] = maps  # (B, m, h, w)
         if self.model.prompts is not None and self.model.prompts.networks:
             tokens = self.model.image_tower(images).joint
             words = self.model.prompts.pseudo_words(tokens).unbind(1)
-            symbols = [SYMBOLS[word] for word in self.model.prompts.networks]
-            found |= {f"word {s}": w for s, w in zip(symbols, words, strict=True)}
+            pairs = zip(self.model.prompts.networks, words, strict=True)
+            found |= {View("word", SYMBOLS[name]): word for name, word in pairs}
         return found
 
 
@@ -79,17 +88,22 @@ def look(
     """Attention, pseudo-words and weights of samples, and their true parts if known."""
     loader = test_loader(samples, transform, batch_size=batch_size)
     found = observe(_Views(model), loader, dict, device=device)
-    kinds = {
-        kind: {
-            name.removeprefix(f"{kind} "): values
-            for name, values in found.items()
-            if name.startswith(f"{kind} ")
-        }
-        for kind in ("map", "word", "weights")
-    }
+    maps, words = (
+        {view.symbol: values for view, values in found.items() if view.kind == kind}
+        for kind in ("map", "word")
+    )
     paths = tuple(sample.path for sample in samples)
     parts = true_parts(paths, model.image_tower.grid)
-    return Looks(paths, kinds["map"], kinds["word"], kinds["weights"].get("λ"), parts)
+    return Looks(paths, maps, words, found.get(WEIGHTS), parts)
+
+
+def titled(maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each query's attention (n, h, w) by its title: `A* 1`, `A* 2`; `s_att` alone."""
+    return {
+        f"{symbol} {query}" if several.shape[1] > 1 else symbol: attention
+        for symbol, several in maps.items()
+        for query, attention in enumerate(several.unbind(1), 1)
+    }
 
 
 def shares(looks: Looks) -> pd.DataFrame:
@@ -100,16 +114,16 @@ def shares(looks: Looks) -> pd.DataFrame:
     """
     if looks.parts is None:
         return pd.DataFrame()
-    everywhere = torch.ones_like(looks.parts[:, 0])
-    maps = {**looks.maps, EVERYWHERE: everywhere}
+    alike = torch.ones_like(looks.parts[:, 0])
+    maps = {**titled(looks.maps), EVERYWHERE: alike}
     rows = {name: _inside(attention, looks.parts) for name, attention in maps.items()}
-    rows = {name: row.tolist() for name, row in rows.items()}
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(PART_OF))
 
 
-def _inside(attention: Tensor, parts: Tensor) -> Tensor:
+def _inside(attention: Tensor, parts: Tensor) -> list[float]:
     energy = (attention[:, None] * parts).flatten(2).sum(2)  # (n, Part)
-    return (energy / attention.flatten(1).sum(1, keepdim=True)).nanmean(0)
+    shares = energy / attention.flatten(1).sum(1, keepdim=True)
+    return shares.nanmean(0).tolist()
 
 
 def trust(looks: Looks) -> pd.DataFrame:
@@ -149,7 +163,7 @@ def quality(looks: Looks) -> pd.Series:
     """
     found = {}
     if looks.parts is not None:
-        table = shares(looks).groupby(lambda name: name.split()[0], sort=False).mean()
+        table = _by_symbol(looks)
         places = {"person": [name for name, part in PART_OF.items() if part in PERSON]}
         if looks.parts[:, Part.OCCLUDER].any():
             places["occluder"] = ["occluder"]
@@ -165,6 +179,12 @@ def quality(looks: Looks) -> pd.Series:
     return pd.Series({name: float(value) for name, value in found.items()}, dtype=float)
 
 
+def _by_symbol(looks: Looks) -> pd.DataFrame:
+    """`shares`, each a mean over the queries of its pseudo-word."""
+    symbols = [name for name, maps in looks.maps.items() for _ in range(maps.shape[1])]
+    return shares(looks).groupby([*symbols, EVERYWHERE], sort=False).mean()
+
+
 def _likeness(words: Tensor) -> Tensor:
     """Mean cosine over the pairs of n words (n, D), n at least two."""
     count, total = len(words), F.normalize(words, dim=1).sum(0).square().sum()
@@ -173,12 +193,13 @@ def _likeness(words: Tensor) -> Tensor:
 
 def _overlaps(maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
     found = {}
-    for word in ("A*", "O*"):
-        own = [x.flatten(1) for name, x in maps.items() if name.startswith(f"{word} ")]
-        own = [x / x.sum(1, keepdim=True) for x in own]  # m of (n, cells)
-        pairs = [torch.minimum(*pair).sum(1) for pair in combinations(own, 2)]
-        if pairs:
-            found[word] = torch.stack(pairs).nanmean()
+    for symbol, several in maps.items():
+        own = several.flatten(2)  # (n, m, cells)
+        own = own / own.sum(2, keepdim=True)
+        pairs = combinations(own.unbind(1), 2)
+        common = [torch.minimum(one, other).sum(1) for one, other in pairs]
+        if common:
+            found[symbol] = torch.stack(common).nanmean()
     return found
 
 
@@ -215,7 +236,7 @@ def _is_word(token: str) -> bool:
 def some(looks: Looks, count: int) -> tuple[list[Path], dict[str, Tensor]]:
     """Paths and maps of `count` images spread over all; the true parts come last."""
     chosen = spread(len(looks.paths), count)
-    maps = {name: values[chosen] for name, values in looks.maps.items()}
+    maps = {name: values[chosen] for name, values in titled(looks.maps).items()}
     if looks.parts is not None:
         true = looks.parts[chosen]  # (count, Part, h, w)
         person, occluder = true[:, PERSON].sum(1), true[:, Part.OCCLUDER]
@@ -243,8 +264,10 @@ def kept_maps(
         row: snapshots.read(folder, KEPT, benchmark) for row, folder in folders.items()
     }
     found = {row: arrays for row, arrays in found.items() if name in arrays}
-    maps, last = {row: arrays[name] for row, arrays in found.items()}, {}
-    for last in found.values():
-        maps |= {title: last[title] for title in TRUTH if title in last}
-    pictures = snapshots.pictures(benchmark, last.get("names", ()))
+    if not found:
+        return [], {}
+    shared = next(reversed(found.values()))  # all runs keep the same pictures
+    maps = {row: arrays[name] for row, arrays in found.items()}
+    maps |= {title: shared[title] for title in TRUTH if title in shared}
+    pictures = snapshots.pictures(benchmark, shared["names"])
     return pictures, {row: torch.from_numpy(x).float() for row, x in maps.items()}

@@ -4,6 +4,7 @@ B images, (H, W) pixels, (h, w) cells of a patch grid or feature map, N classes
 """
 
 import torch
+from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 
@@ -47,14 +48,10 @@ def mask_auc(masks: Tensor, inside: Tensor) -> float:
 
     masks    (...) scores, any range, so that only their order matters
     inside   (...) booleans of the same shape
-    The area under the ROC curve with ties counted half; 0.5 is chance.
+    The area under the ROC curve with ties counted half; 0.5 is chance. nan where no
+    cell is inside, or all are.
     """
-    scores, truth = masks.flatten().double(), inside.flatten()
+    scores, truth = masks.flatten().double().cpu(), inside.flatten().cpu()
     if truth.all() or not truth.any():
         return float("nan")
-    values, position = scores.unique(return_inverse=True)
-    positives = torch.bincount(position[truth], minlength=len(values)).double()
-    negatives = torch.bincount(position[~truth], minlength=len(values)).double()
-    below = negatives.cumsum(0) - negatives
-    wins = (positives * (below + negatives / 2)).sum()
-    return float(wins / (positives.sum() * negatives.sum()))
+    return float(roc_auc_score(truth, scores))

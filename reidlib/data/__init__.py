@@ -5,12 +5,29 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "captions": ["CaptionIds", "Captions", "captions_of", "read_captions"],
+        "captions": [
+            "CaptionIds",
+            "Captions",
+            "captions_of",
+            "read_captions",
+            "words_of",
+        ],
         "image_cache": ["ImageCache"],
-        "loaders": ["Batch", "ImageDataset", "test_loader", "train_loader"],
+        "loaders": [
+            "Batch",
+            "ImageDataset",
+            "TestBatch",
+            "test_loader",
+            "train_loader",
+        ],
         "masks": ["cell_labels", "cell_shares", "read_labels", "read_mask"],
         "sampler": ["IdentitySampler"],
         "samples": ["Benchmark", "Sample", "labels_of", "mask_path"],
-        "transforms": ["read_picture", "test_transform", "train_transform"],
+        "transforms": [
+            "NORMALISATIONS",
+            "read_picture",
+            "test_transform",
+            "train_transform",
+        ],
     },
 )

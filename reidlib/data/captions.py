@@ -17,7 +17,7 @@ import torch
 from open_clip.tokenizer import SimpleTokenizer, tokenize
 from torch import Tensor
 
-from reidlib.data.loaders import Batch
+from reidlib.data.loaders import Batch, TestBatch
 from reidlib.data.samples import Sample
 
 FILE = "captions.jsonl"
@@ -125,7 +125,7 @@ class CaptionIds:
         ids = self.ids[[self.rows[path] for path in paths]].long()
         return ids[..., : int(ids.argmax(2).max()) + 1]
 
-    def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def __call__(self, batch: Batch | TestBatch) -> tuple[Tensor, Tensor]:
         """Return images and the ids of their captions, on the images' device."""
         return batch.images, self.of(batch.paths).to(batch.images.device)
 

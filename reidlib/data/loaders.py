@@ -1,11 +1,12 @@
-"""Samples, batches, loaders and the P×K sampler.
+"""From samples to batches: what is decoded, transformed and stacked.
 
 B images of a batch      P identities per batch      K images per identity
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,30 +19,44 @@ from reidlib.data.transforms import Transform, read_picture
 
 
 class Batch(NamedTuple):
-    """What a loader yields.
+    """Images to learn from."""
 
-    images (B, 3, H, W) normalised floats; labels (B,) class index in training and
-    pid in testing; camids (B,); paths of the B files, for side information.
-    """
-
-    images: Tensor
-    labels: Tensor
-    camids: Tensor
-    paths: tuple[Path, ...]
+    images: Tensor  # (B, 3, H, W) normalised floats
+    labels: Tensor  # (B,) class index from 0 among the training identities
+    camids: Tensor  # (B,)
+    paths: tuple[Path, ...]  # of the B files, for side information
 
     def to(self, device: torch.device | str) -> Self:
         """The same batch with its tensors on `device`."""
-        images, labels, camids = (
-            tensor.to(device, non_blocking=True) for tensor in self[:3]
-        )
-        return self._replace(images=images, labels=labels, camids=camids)
+        return _moved(self, device)
+
+
+class TestBatch(NamedTuple):
+    """Images to search with or among: their identities are no classes of a model."""
+
+    images: Tensor  # (B, 3, H, W) normalised floats
+    pids: Tensor  # (B,) as the benchmark numbers people
+    camids: Tensor  # (B,)
+    paths: tuple[Path, ...]  # of the B files, for side information
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same batch with its tensors on `device`."""
+        return _moved(self, device)
+
+
+AnyBatch = TypeVar("AnyBatch", Batch, TestBatch)
+
+
+def _moved(batch: AnyBatch, device: torch.device | str) -> AnyBatch:
+    tensors = (tensor.to(device, non_blocking=True) for tensor in batch[:3])
+    return type(batch)(*tensors, batch.paths)
 
 
 class ImageDataset(Dataset):
-    """Decoded and transformed images.
+    """Decoded and transformed images, each with who it shows, its camid and path.
 
-    `labels` gives the class of each pid; without it, pids are the labels. With `cache`
-    images are decoded once and for all, to the same bits.
+    labels   class index by pid, which then stands in the pid's place
+    cache    keeps decoded images: to the same bits, but only once
     """
 
     def __init__(
@@ -62,15 +77,17 @@ class ImageDataset(Dataset):
         path, pid, camid = self.samples[index]
         kept = self.pictures
         picture = read_picture(path) if kept is None else kept[index]
-        label = pid if self.labels is None else self.labels[pid]
-        return self.transform(picture), label, camid, path
+        who = pid if self.labels is None else self.labels[pid]
+        return self.transform(picture), who, camid, path
 
 
-def collate(items: list[tuple[Tensor, int, int, Path]]) -> Batch:
-    """Stack dataset items into a Batch."""
-    images, labels, camids, paths = zip(*items, strict=True)
-    return Batch(
-        torch.stack(images), torch.tensor(labels), torch.tensor(camids), tuple(paths)
+def collate(
+    items: list[tuple[Tensor, int, int, Path]], kind: type[AnyBatch]
+) -> AnyBatch:
+    """Stack the items of an ImageDataset into a batch of that kind."""
+    images, who, camids, paths = zip(*items, strict=True)
+    return kind(
+        torch.stack(images), torch.tensor(who), torch.tensor(camids), tuple(paths)
     )
 
 
@@ -85,7 +102,7 @@ def train_loader(
     spread_cameras: bool = False,
     cache: ImageCache | None = None,
 ) -> DataLoader:
-    """Loader of P×K batches with class labels, drawn by an IdentitySampler.
+    """Loader of P×K batches (Batch), drawn by an IdentitySampler.
 
     `loader.batch_sampler.set_epoch(epoch)` chooses the draw; `workers` are processes;
     `cache` keeps decoded images.
@@ -100,7 +117,7 @@ def train_loader(
     return DataLoader(
         ImageDataset(samples, transform, labels_of(samples), cache),
         batch_sampler=sampler,
-        collate_fn=collate,
+        collate_fn=partial(collate, kind=Batch),
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
     )
@@ -114,11 +131,11 @@ def test_loader(
     workers: int = 0,
     cache: ImageCache | None = None,
 ) -> DataLoader:
-    """Loader of all samples in order, with pids for labels."""
+    """Loader of all samples in order (TestBatch)."""
     return DataLoader(
         ImageDataset(samples, transform, cache=cache),
         batch_size=batch_size,
-        collate_fn=collate,
+        collate_fn=partial(collate, kind=TestBatch),
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
     )

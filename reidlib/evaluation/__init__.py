@@ -6,7 +6,23 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "extraction": ["Embedded", "evaluating", "extract", "images_of", "observe"],
-        "metrics": ["Scores", "cosine_distances", "evaluate", "rank_gallery"],
-        "search": ["Search", "compared", "examples", "ranking", "reranked_scores"],
+        "metrics": [
+            "Scores",
+            "cosine_distances",
+            "evaluate",
+            "evaluate_distances",
+            "rank_gallery",
+        ],
+        "rerank": ["evaluate_reranked"],
+        "search": [
+            "Search",
+            "Tester",
+            "compared",
+            "examples",
+            "matched",
+            "ranking",
+            "reranked_scores",
+            "spread",
+        ],
     },
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 if TYPE_CHECKING:
-    from reidlib.data.loaders import Batch
+    from reidlib.data.loaders import Batch, TestBatch
 
 
 class Embedded(NamedTuple):
@@ -25,7 +24,7 @@ class Embedded(NamedTuple):
     paths: tuple[Path, ...]
 
 
-def images_of(batch: Batch) -> tuple[Tensor]:
+def images_of(batch: Batch | TestBatch) -> tuple[Tensor]:
     """Return what a model sees by default: the images (B, 3, H, W)."""
     return (batch.images,)
 
@@ -44,23 +43,31 @@ def evaluating(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def extract(
-    embed: Callable[..., Any],
+    model: nn.Module,
     loader: DataLoader,
     *,
     device: torch.device | str,
-    inputs: Callable[[Batch], tuple] = images_of,
+    embed: Callable[..., Any] | None = None,
+    inputs: Callable[[TestBatch], tuple] = images_of,
     flip_average: bool = False,
 ) -> Embedded:
     """Embed all images of a loader, leaving the model's state and mode as they were.
 
-    embed         a model's method (model.embed) or a model: *inputs(batch) -> (B, D)
-                  or a NamedTuple of tensors with B first
+    loader        of test batches, as data.test_loader makes them
+    embed         *inputs(batch) -> (B, D), or a NamedTuple of tensors with B first;
+                  by default model.embed
     flip_average  mean of the raw embeddings of each image and its mirror image
-    Embeddings are float32. Raises ValueError if the loader is empty or embed belongs
-    to no module, FloatingPointError naming the first image with a non-finite embedding.
+    Embeddings are float32. Raises ValueError if the loader is empty or the model is no
+    module, FloatingPointError naming the first image with a non-finite embedding.
     """
+    if not isinstance(model, nn.Module):
+        raise ValueError(
+            f"model is {model!r}, but must be a torch module: it is switched to "
+            "evaluation mode"
+        )
+    embed = model.embed if embed is None else embed
     embeddings, pids, camids, paths = [], [], [], []
-    with evaluating(_module_of(embed)):
+    with evaluating(model):
         for batch in loader:
             batch = batch.to(device)
             embedding = in_float32(embed(*inputs(batch)))
@@ -70,7 +77,7 @@ def extract(
                 embedding = _fieldwise(lambda a, b: (a + b) / 2, embedding, other)
             _check_finite(embedding, batch.paths)
             embeddings.append(_fieldwise(_of_its_own, embedding))
-            pids.append(batch.labels)
+            pids.append(batch.pids)
             camids.append(batch.camids)
             paths.extend(batch.paths)
     if not paths:
@@ -82,14 +89,15 @@ def extract(
 def observe(
     model: nn.Module,
     loader: DataLoader,
-    read: Callable[[Any], dict[str, Tensor]],
+    read: Callable[[Any], dict[Any, Tensor]],
     *,
     device: torch.device | str,
-    inputs: Callable[[Batch], tuple] = images_of,
-) -> dict[str, Tensor]:
+    inputs: Callable[[TestBatch], tuple] = images_of,
+) -> dict[Any, Tensor]:
     """Join what `read` takes of a model's outputs: float32, on the CPU, by name.
 
-    read   what model(*inputs(batch)) returns -> tensors with B first, by name
+    read   what model(*inputs(batch)) returns -> tensors with B first, by name; a name
+           is anything that a dictionary can hold
     """
     parts = []
     with evaluating(model):
@@ -98,18 +106,6 @@ def observe(
             found = {name: t.float().cpu() for name, t in found.items()}
             parts.append({name: _of_its_own(t) for name, t in found.items()})
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-
-
-def _module_of(embed: Callable) -> nn.Module:
-    while isinstance(embed, partial):
-        embed = embed.func
-    module = embed if isinstance(embed, nn.Module) else getattr(embed, "__self__", None)
-    if not isinstance(module, nn.Module):
-        raise ValueError(
-            f"embed is {embed!r}, but must be a model or a method of one, as "
-            "model.embed is: the model is switched to evaluation mode"
-        )
-    return module
 
 
 def _fieldwise(function: Callable[..., Tensor], first: Any, *others: Any) -> Any:

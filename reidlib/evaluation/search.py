@@ -1,15 +1,15 @@
 """One benchmark, one model: embed query and gallery, and score them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from reidlib.data.image_cache import ImageCache
-from reidlib.data.loaders import Batch, test_loader
-from reidlib.data.samples import Benchmark, Sample
-from reidlib.data.transforms import Transform
+from reidlib.data.loaders import TestBatch, test_loader
 from reidlib.evaluation.extraction import Embedded, extract, images_of
 from reidlib.evaluation.metrics import (
     Ranking,
@@ -20,6 +20,11 @@ from reidlib.evaluation.metrics import (
     take,
 )
 from reidlib.evaluation.rerank import evaluate_reranked
+
+if TYPE_CHECKING:
+    from reidlib.data.image_cache import ImageCache
+    from reidlib.data.samples import Benchmark, Sample
+    from reidlib.data.transforms import Transform
 
 
 class Search(NamedTuple):
@@ -33,55 +38,81 @@ class Search(NamedTuple):
     @property
     def labels(self) -> dict[str, Tensor]:
         """Identities and cameras by the names that metrics and rerank know them by."""
-        return {
-            "query_pids": self.query.pids,
-            "gallery_pids": self.gallery.pids,
-            "query_camids": self.query.camids,
-            "gallery_camids": self.gallery.camids,
-        }
+        return _labels(self.query, self.gallery)
 
 
-def search(
-    embed: Callable[..., Any],
-    benchmark: Benchmark,
-    transform: Transform,
-    *,
-    device: torch.device | str,
-    batch_size: int,
-    workers: int = 0,
-    cache: ImageCache | None = None,
-    flip_average: bool = False,
-    inputs: Callable[[Batch], tuple] = images_of,
-    distances: Callable[[Any, Any], Tensor] = cosine_distances,
-) -> Search:
-    """Embed a benchmark's queries and gallery with `embed` and score the ranking.
+@dataclass(frozen=True)
+class Tester:
+    """How models are tested: the same for all benchmarks, and at any time of a run.
 
-    The arguments are those of extract, test_loader and evaluate.
+    transform, batch_size, workers, cache   as data.test_loader takes them
+    inputs, flip_average                    as extract takes them
+    distances                               of embeddings (Q, ...), (G, ...): (Q, G)
     """
 
-    def embedded(samples: Sequence[Sample]) -> Embedded:
+    transform: Transform
+    device: torch.device | str
+    batch_size: int
+    workers: int = 0
+    cache: ImageCache | None = None
+    flip_average: bool = False
+    inputs: Callable[[TestBatch], tuple] = images_of
+    distances: Callable[[Any, Any], Tensor] = cosine_distances
+
+    def search(self, model: nn.Module, benchmark: Benchmark) -> Search:
+        """Embed a benchmark's queries and gallery and score the ranking."""
+        query = self.embedded(model, benchmark.query)
+        gallery = self.embedded(model, benchmark.gallery)
+        return matched(query, gallery, self.distances)
+
+    def scores(self, model: nn.Module, benchmark: Benchmark) -> dict[str, float]:
+        """`mAP` and `rank1` of a search, shares in [0, 1], as a history holds them."""
+        scores = self.search(model, benchmark).scores
+        return {"mAP": scores.mean_ap, "rank1": float(scores.cmc[0])}
+
+    def embedded(self, model: nn.Module, samples: Sequence[Sample]) -> Embedded:
+        """The embeddings of samples, by model.embed."""
         loader = test_loader(
-            samples, transform, batch_size=batch_size, workers=workers, cache=cache
+            samples,
+            self.transform,
+            batch_size=self.batch_size,
+            workers=self.workers,
+            cache=self.cache,
         )
         return extract(
-            embed, loader, device=device, inputs=inputs, flip_average=flip_average
+            model,
+            loader,
+            device=self.device,
+            inputs=self.inputs,
+            flip_average=self.flip_average,
         )
 
-    query, gallery = embedded(benchmark.query), embedded(benchmark.gallery)
-    return compared(Search(query, gallery, None, distances), distances)
+
+def matched(
+    query: Embedded, gallery: Embedded, distances: Callable[[Any, Any], Tensor]
+) -> Search:
+    """Compare embedded queries with an embedded gallery, and score the ranking."""
+    scores = evaluate(
+        query.embeddings,
+        gallery.embeddings,
+        distances=distances,
+        **_labels(query, gallery),
+    )
+    return Search(query, gallery, scores, distances)
+
+
+def _labels(query: Embedded, gallery: Embedded) -> dict[str, Tensor]:
+    return {
+        "query_pids": query.pids,
+        "gallery_pids": gallery.pids,
+        "query_camids": query.camids,
+        "gallery_camids": gallery.camids,
+    }
 
 
 def compared(found: Search, distances: Callable[[Any, Any], Tensor]) -> Search:
     """The same embeddings under another distance, scored again."""
-    embeddings = found.query.embeddings, found.gallery.embeddings
-    scores = evaluate(*embeddings, distances=distances, **found.labels)
-    return found._replace(scores=scores, distances=distances)
-
-
-def search_scores(*arguments: Any, **options: Any) -> dict[str, float]:
-    """`mAP` and `rank1` of `search`, shares in [0, 1], for a training's history."""
-    scores = search(*arguments, **options).scores
-    return {"mAP": scores.mean_ap, "rank1": float(scores.cmc[0])}
+    return matched(found.query, found.gallery, distances)
 
 
 def reranked_scores(found: Search) -> Scores:

@@ -124,5 +124,5 @@ def start_memory(
         loader = test_loader(
             samples, transform, batch_size=batch_size, workers=workers, cache=cache
         )
-        stripes = extract(model.to(device).stripes, loader, device=device)
+        stripes = extract(model.to(device), loader, embed=model.stripes, device=device)
         model.memory.start(stripes.embeddings)

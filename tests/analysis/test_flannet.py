@@ -22,10 +22,14 @@ ROWS = [[0, 1, 2, 3], [0, 1, 2, 5], [0, 0, 2, 3]]  # parts of 4 x 1 cells
 
 
 def looks(maps=None, words=None, weights=None, rows=ROWS) -> Looks:
-    """Three images of 4 x 1 cells that show the given parts in their rows."""
+    """Three images of 4 x 1 cells that show the given parts in their rows.
+
+    maps   by symbol, for each query what each of the three images has in its cells
+    """
     true = torch.tensor(rows)[..., None]  # (3, 4, 1)
     parts = torch.nn.functional.one_hot(true, len(Part)).movedim(-1, 1).float()
-    maps = {name: torch.tensor(m)[..., None] for name, m in (maps or {}).items()}
+    maps = {symbol: torch.tensor(several) for symbol, several in (maps or {}).items()}
+    maps = {symbol: m.transpose(0, 1)[..., None] for symbol, m in maps.items()}
     return Looks(PATHS, maps, words or {}, weights, parts)
 
 
@@ -35,22 +39,22 @@ def at(cell: int) -> list[list[float]]:
 
 
 def test_attention_is_shared_among_the_true_parts():
-    table = looking.shares(looks({"A* 1": at(3), "O* 1": [[3.0, 1.0, 0.0, 0.0]] * 3}))
-    assert table.loc["A* 1"].to_dict() == pytest.approx(
+    table = looking.shares(looks({"A*": [at(3)], "O*": [[[3.0, 1.0, 0.0, 0.0]] * 3]}))
+    assert table.loc["A*"].to_dict() == pytest.approx(
         dict.fromkeys(table.columns, 0.0) | {"lower body": 2 / 3, "occluder": 1 / 3}
     )
-    first = table.loc["O* 1"]
+    first = table.loc["O*"]
     assert first["background"] == pytest.approx(0.75 * 2 / 3 + 1 / 3)
     assert first["head"] == pytest.approx(0.25 * 2 / 3)
     area = table.loc["everywhere"]
     assert area["background"] == pytest.approx(4 / 12)
     assert table.sum(axis=1).tolist() == pytest.approx([1.0] * 3)
-    assert looking.shares(looks({"A*": at(0)})._replace(parts=None)).empty
+    assert looking.shares(looks({"A*": [at(0)]})._replace(parts=None)).empty
 
 
 def test_a_map_without_attention_in_one_image_is_left_out_there():
     nothing = [[0.0] * 4, [0.0, 0.0, 0.0, 2.0], [0.0] * 4]
-    table = looking.shares(looks({"A*": nothing}))
+    table = looking.shares(looks({"A*": [nothing]}))
     assert table.loc["A*", "occluder"] == 1
 
 
@@ -69,7 +73,7 @@ def test_trust_tells_occluded_images_from_clean_ones():
 
 def test_quality_names_what_a_run_keeps():
     words = {"A*": torch.eye(3), "O*": -torch.eye(3)}
-    maps = {"A* 1": at(1), "A* 2": at(3), "O* 1": at(3), "s_att": at(2)}
+    maps = {"A*": [at(1), at(3)], "O*": [at(3)], "s_att": [at(2)]}
     found = looking.quality(looks(maps, words, torch.full((3, 3), 1 / 3)))
     assert found["A* on person"] == pytest.approx((2 / 3 + 2 / 3) / 2)
     assert found["A* on occluder"] == pytest.approx((0 + 1 / 3) / 2)
@@ -81,10 +85,11 @@ def test_quality_names_what_a_run_keeps():
     assert found["A* alike"] == 0  # three words at right angles
     assert found["A* queries alike"] == 0 and "O* queries alike" not in found
     halves = [[1.0, 1.0, 0.0, 0.0]] * 3
-    same = {"O* 1": at(1), "O* 2": halves, "O* 3": at(1)}
-    alike = looking.quality(looks(same))["O* queries alike"]
+    same = looks({"O*": [at(1), halves, at(1)]})
+    assert list(looking.shares(same).index) == ["O* 1", "O* 2", "O* 3", "everywhere"]
+    alike = looking.quality(same)["O* queries alike"]
     assert alike == pytest.approx((0.5 + 1 + 0.5) / 3)
-    bare = looking.quality(looks({"A*": at(1)}, rows=[ROWS[0]] * 3))
+    bare = looking.quality(looks({"A*": [at(1)]}, rows=[ROWS[0]] * 3))
     assert list(bare.index) == ["A* on person", "everywhere on person"]
     assert looking.quality(looks()._replace(parts=None)).empty
 
@@ -118,11 +123,13 @@ def test_looking_at_drawn_people(tmp_path, row):
     transform = plain_transform(80, 32, normalisation="half")
     model = tiny(**TABLE_5[row])
     found = looking.look(model, samples, transform, device="cpu", batch_size=2)
-    details = [f"{symbol} {i}" for symbol in ("A*", "O*") for i in (1, 2, 3)]
-    details = details if row in ("f", "average", "full") else []
+    details = ["A*", "O*"] if row in ("f", "average", "full") else []
     assert list(found.maps) == details + ["s_att"] * (row not in ("none", "f"))
+    titles = [f"{symbol} {i}" for symbol in details for i in (1, 2, 3)]
+    maps = looking.titled(found.maps)
+    assert list(maps) == titles + ["s_att"] * ("s_att" in found.maps)
     assert list(found.words) == (["S*", "A*", "O*"] if details else [])
-    assert all(values.shape == (3, 5, 2) for values in found.maps.values())
+    assert all(values.shape == (3, 5, 2) for values in maps.values())
     assert all(values.shape == (3, 16) for values in found.words.values())
     assert found.parts.shape == (3, len(Part), 5, 2)
     if row == "none":
@@ -139,8 +146,8 @@ def test_a_look_is_the_models_own(tmp_path):
     images = transform(Image.open(sample.path).convert("RGB"))[None]
     model.eval()
     maps, tokens = model.attend(images), model.image_tower(images).joint
-    torch.testing.assert_close(found.maps["A*"], maps["attributes"][:, 0])
-    torch.testing.assert_close(found.maps["s_att"], maps["prompt"][:, 0])
+    torch.testing.assert_close(found.maps["A*"], maps["attributes"])
+    torch.testing.assert_close(found.maps["s_att"], maps["prompt"])
     words = model.prompts.pseudo_words(tokens)
     torch.testing.assert_close(found.words["O*"], words[:, 2])
     torch.testing.assert_close(found.weights, model(images).weights)
@@ -148,9 +155,9 @@ def test_a_look_is_the_models_own(tmp_path):
 
 def test_maps_of_several_runs_are_kept_and_read_side_by_side(tmp_path):
     run, other, bare = (tmp_path / name for name in ("a", "b", "c"))
-    seen = looks({"s_att": at(1)})
+    seen = looks({"s_att": [at(1)]})
     looking.keep({"smoke": seen, "market1501": seen}, str(run), 2)
-    looking.keep({"smoke": looks({"s_att": at(2)})}, str(other), 2)
+    looking.keep({"smoke": looks({"s_att": [at(2)]})}, str(other), 2)
     looking.keep({"smoke": looks()}, str(bare), 2)
     assert kept.read(run, "looks", "market1501") == {}
     arrays = kept.read(run, "looks", "smoke")
@@ -168,7 +175,7 @@ def test_maps_of_several_runs_are_kept_and_read_side_by_side(tmp_path):
 
 
 def test_some_images_end_with_the_truth():
-    paths, maps = looking.some(looks({"A*": at(0)}), 2)
+    paths, maps = looking.some(looks({"A*": [at(0)]}), 2)
     assert paths == [PATHS[0], PATHS[2]]
     assert list(maps) == ["A*", "true person", "true occluder"]
     assert isinstance(looking.shares(looks()), pd.DataFrame)

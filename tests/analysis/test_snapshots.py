@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from torch import nn
 
+from reidlib import evaluation
 from reidlib.analysis import snapshots as kept
 from reidlib.analysis.snapshots import keep_ranked
 from reidlib.data.samples import Benchmark, Sample
 from reidlib.data.transforms import test_transform as plain_transform
-from reidlib.evaluation.search import search
 from reidlib.pedestrians import Shot, draw
 
 ARRAYS = {"maps": np.linspace(0, 1, 6).reshape(2, 3), "names": np.array(["a", "b"])}
@@ -52,6 +52,11 @@ def test_pictures_are_drawn_again_by_name():
             kept.pictures(name, [place])
 
 
+class Pixels(nn.Module):
+    def embed(self, images):
+        return images.flatten(1)
+
+
 def test_ranked_lists_are_kept_as_names(tmp_path):
     samples = []
     for pid, camid in [(1, 0), (2, 0), (1, 1), (2, 1), (3, 1)]:
@@ -60,10 +65,9 @@ def test_ranked_lists_are_kept_as_names(tmp_path):
         draw(Shot("plaza", "query", pid, camid, 0)).image.save(path)
         samples.append(Sample(path, pid, camid))
     benchmark = Benchmark("smoke", (), tuple(samples[:2]), tuple(samples[2:]))
-    mean = torch.nn.Flatten()
     transform = plain_transform(16, 8, normalisation="half")
     options = {"device": "cpu", "batch_size": 2}
-    found = search(mean, benchmark, transform, **options)
+    found = evaluation.Tester(transform, **options).search(Pixels(), benchmark)
     keep_ranked(found, benchmark, str(tmp_path / "run"), queries=9, count=2)
     arrays = kept.read(Path(tmp_path / "run"), "ranked", "smoke")
     assert arrays["queries"].tolist() == ["query/0001_c1.jpg", "query/0002_c1.jpg"]

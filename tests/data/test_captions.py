@@ -11,12 +11,12 @@ from open_clip.tokenizer import tokenize
 from PIL import Image
 from toys.small_fba import tiny
 
+from reidlib import evaluation
 from reidlib.benchmarks import load_benchmark
 from reidlib.data import transforms
 from reidlib.data.captions import CaptionIds, Captions, captions_of, words_of
 from reidlib.data.loaders import Batch
 from reidlib.data.samples import Sample
-from reidlib.evaluation.search import search
 from reidlib.models.fba import distances
 from reidrun.runs.environment import ROOT
 
@@ -159,7 +159,7 @@ def test_a_search_embeds_every_image_with_its_own_captions():
     model = tiny().eval()
     transform = transforms.test_transform(80, 32, normalisation="half")
     options = {"device": "cpu", "batch_size": 4, "inputs": ids, "distances": distances}
-    found = search(model.embed, benchmark, transform, **options)
+    found = evaluation.Tester(transform, **options).search(model, benchmark)
     chosen = found.query.paths[3:4]
     image = transform(Image.open(chosen[0]).convert("RGB"))[None]
     with torch.no_grad():

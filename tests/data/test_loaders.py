@@ -172,7 +172,7 @@ def test_a_test_loader_keeps_order_and_pids(folder):
     assert [len(batch.images) for batch in batches] == [5, 5, 2]
     paths = [path for batch in batches for path in batch.paths]
     assert paths == [sample.path for sample in folder]
-    assert torch.cat([b.labels for b in batches]).tolist() == [s.pid for s in folder]
+    assert torch.cat([b.pids for b in batches]).tolist() == [s.pid for s in folder]
     assert torch.cat([b.camids for b in batches]).tolist() == [s.camid for s in folder]
 
 
@@ -180,7 +180,7 @@ def test_a_batch_moves_with_its_paths(folder):
     transform = transforms.test_transform(8, 4, normalisation="half")
     batch = next(iter(data.test_loader(folder, transform, batch_size=3)))
     moved = batch.to("meta")
-    assert isinstance(moved, data.Batch) and moved.paths == batch.paths
+    assert isinstance(moved, data.TestBatch) and moved.paths == batch.paths
     assert {tensor.device.type for tensor in moved[:3]} == {"meta"}
     assert batch.images.device.type == "cpu"
 

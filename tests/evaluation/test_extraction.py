@@ -31,7 +31,7 @@ def test_extract_keeps_order_and_state():
     model.train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     seed_everything(0)
-    embedded = extract(model.embed, ordered_loader(), device="cpu")
+    embedded = extract(model, ordered_loader(), device="cpu")
     assert [path.name for path in embedded.paths] == [f"{i:04d}.jpg" for i in range(24)]
     assert embedded.pids.tolist() == [i % NUM_LABELS for i in range(24)]
     assert embedded.camids.tolist() == [i % 2 for i in range(24)]
@@ -48,7 +48,9 @@ def test_extract_keeps_order_and_state():
 def test_extract_averages_with_the_mirror_image():
     model = nn.Sequential(nn.Flatten())
     seed_everything(0)
-    averaged = extract(model, ordered_loader(), device="cpu", flip_average=True)
+    averaged = extract(
+        model, ordered_loader(), embed=model, device="cpu", flip_average=True
+    )
     seed_everything(0)
     images = torch.cat([batch.images for batch in ordered_loader()])
     expected = ((images + images.flip(3)) / 2).flatten(1)
@@ -57,7 +59,9 @@ def test_extract_averages_with_the_mirror_image():
 
 def test_extract_named_tuples_by_field():
     model = ToyModel()
-    embedded = extract(model, ordered_loader(), device="cpu", flip_average=True)
+    embedded = extract(
+        model, ordered_loader(), embed=model, device="cpu", flip_average=True
+    )
     assert type(embedded.embeddings).__name__ == "ToyOutput"
     assert embedded.embeddings.logits.shape == (24, NUM_LABELS)
 
@@ -73,7 +77,7 @@ def test_a_view_does_not_keep_what_it_is_a_view_of(monkeypatch):
     joined, cat = [], torch.cat
     monkeypatch.setattr(torch, "cat", lambda parts: joined.extend(parts) or cat(parts))
     model, loader = FirstChannel(), ordered_loader()
-    extract(model, loader, device="cpu")
+    extract(model, loader, embed=model, device="cpu")
     observe(model, loader, lambda output: {"first": output}, device="cpu")
     assert len(joined) >= 2 * len(loader)
     assert all(part.untyped_storage().nbytes() == part.nbytes for part in joined)
@@ -101,11 +105,11 @@ def test_what_is_read_of_outputs_is_joined_in_order():
 
 
 def test_extract_refuses():
-    with pytest.raises(ValueError, match="must be a model or a method of one"):
+    with pytest.raises(ValueError, match="model is .* must be a torch module"):
         extract(torch.flatten, ordered_loader(), device="cpu")
     with pytest.raises(ValueError, match="no image"):
         extract(ToyModel(), [], device="cpu")
     model = ToyModel()
     nn.init.constant_(model.trunk[1].weight, math.inf)
     with pytest.raises(FloatingPointError, match="0000.jpg is not finite"):
-        extract(model.embed, ordered_loader(), device="cpu")
+        extract(model, ordered_loader(), device="cpu")

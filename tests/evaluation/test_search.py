@@ -1,5 +1,6 @@
 """A search from files to scores, with a model whose answers are known."""
 
+from dataclasses import FrozenInstanceError, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -8,22 +9,28 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from reidlib import data, evaluation
 from reidlib.data import transforms
 from reidlib.data.image_cache import ImageCache
-from reidlib.data.loaders import Batch
 from reidlib.data.samples import Benchmark, Sample
 from reidlib.evaluation.rerank import evaluate_reranked
 from reidlib.evaluation.search import (
+    Search,
     compared,
     examples,
     ranking,
     reranked_scores,
-    search,
-    search_scores,
 )
 
 TRANSFORM = transforms.test_transform(8, 4, normalisation="half")
-OPTIONS = {"device": "cpu", "batch_size": 3}
+
+
+def made(**options) -> evaluation.Tester:
+    return evaluation.Tester(TRANSFORM, device="cpu", batch_size=3, **options)
+
+
+def search(model: nn.Module, benchmark: Benchmark, **options) -> Search:
+    return made(**options).search(model, benchmark)
 
 
 class Grey(nn.Module):
@@ -63,15 +70,15 @@ def greys(tmp_path_factory) -> Benchmark:
 
 def test_a_search_through_the_image_cache_finds_the_same(greys, tmp_path):
     cache = ImageCache.at(str(tmp_path), str(greys.query[0].path.parent))
-    with_it = search(Grey().embed, greys, TRANSFORM, **OPTIONS, cache=cache)
-    without = search(Grey().embed, greys, TRANSFORM, **OPTIONS)
+    with_it = search(Grey(), greys, cache=cache)
+    without = search(Grey(), greys)
     assert len(list(tmp_path.glob("*.npy"))) == 2, "query and gallery"
     assert torch.equal(with_it.query.embeddings, without.query.embeddings)
     assert torch.equal(with_it.gallery.embeddings, without.gallery.embeddings)
 
 
 def test_a_search_scores_the_ranking_by_hand(greys):
-    found = search(Grey().embed, greys, TRANSFORM, **OPTIONS)
+    found = search(Grey(), greys)
     # person 2 (grey 120): 124, 90, 204 | 42 | 44 ...: hits at ranks 1 and 4 or 5
     distances = {g: abs(g - 120) for g in (44, 124, 204, 42, 90, 200, 250)}
     order = sorted(distances, key=distances.get)
@@ -87,7 +94,7 @@ def test_a_search_scores_the_ranking_by_hand(greys):
 
 
 def test_embeddings_keep_the_order_of_the_files(greys):
-    found = search(Grey().embed, greys, TRANSFORM, **OPTIONS)
+    found = search(Grey(), greys)
     for embedded, samples in (
         (found.query, greys.query),
         (found.gallery, greys.gallery),
@@ -100,9 +107,9 @@ def test_embeddings_keep_the_order_of_the_files(greys):
 
 def test_batches_have_the_size_asked_for_and_mirror_images_are_added(greys):
     model = Grey()
-    search(model.embed, greys, TRANSFORM, **OPTIONS)
+    search(model, greys)
     assert model.batches == [3, 1, 3, 3, 1]
-    search(model.embed, greys, TRANSFORM, **OPTIONS, flip_average=True)
+    search(model, greys, flip_average=True)
     assert sum(model.batches) == 3 * 11, "once and then twice"
 
 
@@ -117,7 +124,7 @@ class Pair(Grey):
 
 
 def test_a_paper_brings_its_own_inputs_and_distances(greys):
-    def inputs(batch: Batch) -> tuple[Tensor, Tensor]:
+    def inputs(batch: data.TestBatch) -> tuple[Tensor, Tensor]:
         return batch.images, batch.camids
 
     def distances(query: Two, gallery: Two) -> Tensor:
@@ -126,15 +133,15 @@ def test_a_paper_brings_its_own_inputs_and_distances(greys):
         return -(query.far @ gallery.far.T)
 
     own = {"inputs": inputs, "distances": distances}
-    found = search(Pair().embed, greys, TRANSFORM, **OPTIONS, **own)
-    usual = search(Grey().embed, greys, TRANSFORM, **OPTIONS)
+    found = search(Pair(), greys, **own)
+    usual = search(Grey(), greys)
     assert found.scores.mean_ap == pytest.approx(usual.scores.mean_ap)
     assert isinstance(found.query.embeddings, Two)
 
 
 def test_the_same_embeddings_may_be_compared_by_another_distance(greys):
     model = Grey()
-    found = search(model.embed, greys, TRANSFORM, **OPTIONS)
+    found = search(model, greys)
     count = len(model.batches)
     farthest = compared(found, lambda query, gallery: query @ gallery.T)
     assert len(model.batches) == count, "nothing is embedded again"
@@ -144,15 +151,22 @@ def test_the_same_embeddings_may_be_compared_by_another_distance(greys):
     assert again.scores.mean_ap == found.scores.mean_ap
 
 
+def test_a_tester_cannot_be_changed_and_a_copy_can_differ():
+    usual = made()
+    with pytest.raises(FrozenInstanceError):
+        usual.batch_size = 5
+    assert replace(usual, flip_average=True) == made(flip_average=True) != usual
+
+
 def test_scores_for_a_history(greys):
-    found = search(Grey().embed, greys, TRANSFORM, **OPTIONS).scores
-    row = search_scores(Grey().embed, greys, TRANSFORM, **OPTIONS)
+    found = search(Grey(), greys).scores
+    row = made().scores(Grey(), greys)
     assert row == {"mAP": found.mean_ap, "rank1": found.cmc[0].item()}
     assert all(isinstance(value, float) for value in row.values())
 
 
 def test_labels_go_by_the_names_of_the_protocol(greys):
-    found = search(Grey().embed, greys, TRANSFORM, **OPTIONS)
+    found = search(Grey(), greys)
     assert {name: values.tolist() for name, values in found.labels.items()} == {
         "query_pids": [1, 2, 3, 4],
         "gallery_pids": [1, 2, 3, 2, 0, 3, 4],
@@ -162,7 +176,7 @@ def test_labels_go_by_the_names_of_the_protocol(greys):
 
 
 def test_the_ranking_of_some_queries_is_theirs(greys):
-    found = search(Grey().embed, greys, TRANSFORM, **OPTIONS)
+    found = search(Grey(), greys)
     some = ranking(found, torch.tensor([2, 0]))
     assert some.num_ranked.tolist() == [6, 7]
     assert some.order[0, 0] == 2 and some.hits[0, :6].tolist() == [True] + [False] * 5
@@ -171,7 +185,7 @@ def test_the_ranking_of_some_queries_is_theirs(greys):
 
 
 def test_examples_are_hits_spread_over_the_set_and_then_the_worst_misses(greys):
-    found = search(Grey().embed, greys, TRANSFORM, **OPTIONS)
+    found = search(Grey(), greys)
     assert examples(found, successes=2, failures=1).tolist() == [1, 2, 0]
     assert examples(found, successes=1, failures=0).tolist() == [1]
     assert examples(found, successes=9, failures=9).tolist() == [1, 2, 0]
@@ -181,14 +195,14 @@ def test_the_worst_misses_come_first(greys):
     pids = (1, 9, 3, 2, 0)  # of greys 44, 124, 204, 42, 90
     gallery = [s._replace(pid=p) for s, p in zip(greys.gallery, pids, strict=False)]
     benchmark = greys._replace(gallery=tuple(gallery))
-    found = search(Grey().embed, benchmark, TRANSFORM, **OPTIONS)
+    found = search(Grey(), benchmark)
     hits = ranking(found, torch.tensor([0, 1, 2])).hits
     assert hits.int().argmax(dim=1).tolist() == [1, 3, 0]
     assert examples(found, successes=0, failures=3).tolist() == [1, 0]
 
 
 def test_reranked_scores_are_those_of_the_embeddings(greys):
-    found = search(Grey().embed, greys, TRANSFORM, **OPTIONS)
+    found = search(Grey(), greys)
     expected = evaluate_reranked(
         found.query.embeddings, found.gallery.embeddings, **found.labels
     )

@@ -3,6 +3,7 @@
 import os
 import signal
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,16 @@ class ToyBatch(NamedTuple):
 
     def to(self, device):
         return ToyBatch(*(part.to(device) for part in self[:3]), self.paths)
+
+
+class ToyTestBatch(NamedTuple):
+    images: Tensor
+    pids: Tensor
+    camids: Tensor
+    paths: tuple[Path, ...]
+
+    def to(self, device):
+        return ToyTestBatch(*(part.to(device) for part in self[:3]), self.paths)
 
 
 class ToyImages(Dataset):
@@ -64,11 +75,9 @@ class ToySampler:
         return iter(order.view(-1, BATCH_SIZE).tolist())
 
 
-def collate(items):
+def collate(items, kind=ToyBatch):
     images, labels, camids, paths = zip(*items, strict=True)
-    return ToyBatch(
-        torch.stack(images), torch.tensor(labels), torch.tensor(camids), paths
-    )
+    return kind(torch.stack(images), torch.tensor(labels), torch.tensor(camids), paths)
 
 
 def toy_loader(**settings):
@@ -79,7 +88,8 @@ def toy_loader(**settings):
 
 
 def ordered_loader():
-    return DataLoader(ToyImages(), batch_size=5, collate_fn=collate)
+    collate_fn = partial(collate, kind=ToyTestBatch)
+    return DataLoader(ToyImages(), batch_size=5, collate_fn=collate_fn)
 
 
 class ToyOutput(NamedTuple):
