@@ -1,24 +1,139 @@
-"""What every notebook does first and last."""
+"""What every notebook does first and last.
+
+A paper's notebook begins with `run = start_run("fanet")` and ends with `run.save(...)`;
+any other checks its parameters by `parameters = check_parameters()`.
+"""
 
 import ast
+import inspect
 import linecache
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+import torch
+from IPython import get_ipython
+from IPython.display import Code
+
+from reidlib.data.image_cache import ImageCache
+from reidlib.plots.style import compact_output
+from reidlib.training.seeding import pick_device, seed_everything
+from reidrun.reports import tables
+from reidrun.reports.published import HEADLINES, published
+from reidrun.runs.environment import environment
+from reidrun.runs.folder import flat, save_run
 from reidrun.runs.schema import ParameterError, parse_schema, validate
+
+if TYPE_CHECKING:
+    from reidlib.evaluation.metrics import Scores
 
 SCHEMA_MARK = "# Schema"
 INJECTED_MARK = "# Parameters"  # papermill writes it at the top of its cell
+READ_AT_START = ("seed", "device", "image_cache", "data_root", "run_dir")
+
+
+@dataclass(frozen=True)
+class NotebookRun:
+    """One run of a paper's notebook, from its first cell to its last.
+
+    parameters   as the notebook has them, checked
+    cache        of decoded images; None where each is decoded anew
+    checkpoint   where an unfinished training is kept; None keeps nothing
+    started      what it runs on; a commit made while it runs is not what ran
+    """
+
+    paper: str
+    parameters: Mapping[str, Any]
+    device: torch.device
+    cache: ImageCache | None
+    checkpoint: Path | None
+    started: Mapping[str, Any]
+
+    def scores_table(self, scores: Mapping[str, "Scores"]) -> pd.DataFrame:
+        """Scores in percent, labelled with what the pictures show."""
+        return tables.percent_table(scores, self.parameters["data_root"])
+
+    def labelled(self, table: pd.DataFrame, benchmarks: Iterable[str]) -> pd.DataFrame:
+        """Write into a table's corner which pictures its benchmarks show."""
+        return tables.labelled(table, benchmarks, self.parameters["data_root"])
+
+    def published(self, table: str) -> pd.DataFrame:
+        """The paper's own rows of one of its tables, as printed."""
+        return published(HEADLINES[self.paper].paper, table)
+
+    def save(
+        self,
+        *,
+        scores: Mapping[str, "Scores"],
+        history: pd.DataFrame,
+        measures: Mapping[str, Mapping[str, float]] | None = None,
+        seconds_before: float = 0.0,
+    ) -> dict[str, Any]:
+        """Keep the run, and return what it scored on the benchmark of its training.
+
+        scores           by benchmark, or what a row is called ("plaza re-ranked")
+        measures         other numbers by benchmark and name
+        seconds_before   of trainings before the one in `history`
+        """
+        record = save_run(
+            self.parameters["run_dir"],
+            paper=self.paper,
+            parameters=self.parameters,
+            scores=scores,
+            history=history,
+            measures=flat(measures or {}),
+            seconds=seconds_before + sum(history.attrs["seconds"]),
+            started=self.started,
+        )
+        return record["scores"][self.parameters["benchmark"]]
+
+
+def start_run(paper: str) -> NotebookRun:
+    """Begin a paper's notebook: nothing random and nothing slow has happened before.
+
+    Checks the parameters, seeds everything, picks the device, opens the image cache,
+    and sets how figures are stored. Raises ParameterError for unknown parameters and
+    wrong types, ValueError for a device that is not there.
+    """
+    parameters = check_parameters()
+    started = environment()
+    compact_output()
+    seed_everything(parameters["seed"])
+    run_dir = parameters["run_dir"]
+    return NotebookRun(
+        paper,
+        parameters,
+        pick_device(parameters["device"]),
+        ImageCache.at(parameters["image_cache"], parameters["data_root"]),
+        Path(run_dir) / "checkpoint.pt" if run_dir else None,
+        started,
+    )
+
+
+def show_source(*parts: Callable | type) -> Code:
+    """Show functions and classes as they are written, one after the other."""
+    sources = (dedent(inspect.getsource(part)) for part in parts)
+    return Code("\n\n".join(sources).rstrip(), language="python")
 
 
 def check_parameters(
-    inputs: Sequence[str], namespace: Mapping[str, Any]
+    inputs: Sequence[str] | None = None, namespace: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Return a running notebook's parameters; refuse unknown names and wrong types.
 
-    `inputs` is IPython's `In` and `namespace` is `globals()`. Papermill only warns of
-    an unknown name, so the cell that it injected is read here, and the run stops.
+    `inputs` is IPython's `In` and `namespace` the notebook's `globals()`; both are
+    found when they are not given. Papermill only warns of an unknown name, so the cell
+    that it injected is read here, and the run stops.
     """
+    if namespace is None:
+        shell = get_ipython()
+        if shell is None:
+            raise RuntimeError("no notebook is running: give inputs and namespace")
+        namespace = shell.user_ns
+    inputs = namespace.get("In", ()) if inputs is None else inputs
     cells = list(inputs) if any(map(str.strip, inputs)) else _unrecorded_cells()
     marked = [i for i, cell in enumerate(cells) if _starts(cell, SCHEMA_MARK)]
     if not marked:

@@ -5,6 +5,7 @@ patch grid, W width
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,10 +24,11 @@ from reidlib.analysis.localization import share_inside
 from reidlib.analysis.truth import true_parts
 from reidlib.data.captions import CaptionIds, words_of
 from reidlib.data.loaders import test_loader
-from reidlib.data.samples import Sample
+from reidlib.data.samples import Benchmark, Sample
 from reidlib.data.transforms import Transform
 from reidlib.evaluation.extraction import evaluating
-from reidlib.evaluation.search import spread
+from reidlib.evaluation.metrics import Scores
+from reidlib.evaluation.search import Search, Tester, matched, spread
 from reidlib.pedestrians import Part
 from reidlib.pedestrians.canvas import PERSON
 
@@ -65,7 +67,8 @@ def look(
             if output.attention is not None:
                 parts.append(_part(output, captions, model.grid, ids.longest))
     paths = tuple(sample.path for sample in samples)
-    found = {name: torch.cat([part[name] for part in parts]) for name in _names(parts)}
+    names = parts[0] if parts else ()
+    found = {name: torch.cat([part[name] for part in parts]) for name in names}
     maps = {name: found[name] for name in REGIONS if name in found}
     others = (found.get(name) for name in ("features", "ids", "mask"))
     parts = true_parts(paths, model.grid)  # (n, Part, h, w)
@@ -73,10 +76,6 @@ def look(
     if parts is not None:
         true = parts[:, PERSON].sum(1), parts[:, Part.OCCLUDER]
     return Looks(paths, maps, *others, *true)
-
-
-def _names(parts: Sequence[Mapping[str, Tensor]]) -> list[str]:
-    return list(parts[0]) if parts else []
 
 
 def _part(
@@ -101,6 +100,27 @@ def _part(
 
 def _padded(values: Tensor, length: int) -> Tensor:
     return F.pad(values, (0, length - values.shape[1]))
+
+
+def with_unfit_captions(
+    model: nn.Module,
+    benchmark: Benchmark,
+    found: Search,
+    ids: CaptionIds,
+    tester: Tester,
+) -> dict[str, Scores]:
+    """How far a text is trusted that does not fit its image, by two trials.
+
+    wrong captions   every query has the person's caption of another person; the
+                     gallery, embedded in `found`, keeps its own
+    one caption      all queries and the whole gallery have the same pair of captions
+    """
+    others = replace(tester, inputs=ids.of_others(benchmark.query))
+    asked = others.embedded(model, benchmark.query)
+    wrong = matched(asked, found.gallery, tester.distances)
+    one = ids.of_one([*benchmark.query, *benchmark.gallery])
+    equal = replace(tester, inputs=one).search(model, benchmark)
+    return {"wrong captions": wrong.scores, "one caption": equal.scores}
 
 
 def quality(looks: Looks, count: int) -> pd.Series:

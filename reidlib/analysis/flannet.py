@@ -23,13 +23,12 @@ from reidlib.data.transforms import Transform
 from reidlib.evaluation.extraction import observe
 from reidlib.evaluation.search import spread
 from reidlib.pedestrians import Part
-from reidlib.pedestrians.canvas import REGION_PARTS as PART_OF
+from reidlib.pedestrians.canvas import PERSON, REGION_PARTS
 
 SYMBOLS = {"subject": "S*", "attributes": "A*", "context": "O*", "prompt": "s_att"}
 FEATURES, KINDS = ("v_g", "t_p", "s_att"), ("clean", "occluded")
 KEPT = "looks"
 TRUTH = ("true person", "true occluder")
-PERSON = [Part.HEAD, Part.UPPER_BODY, Part.LOWER_BODY, Part.FOOT]
 END = "</w>"  # of a word, in CLIP's tokens
 OCCLUDED = 0.05  # of a picture, for it to count as occluded
 EVERYWHERE = "everywhere"  # a look that is the same in every cell
@@ -117,7 +116,7 @@ def shares(looks: Looks) -> pd.DataFrame:
     alike = torch.ones_like(looks.parts[:, 0])
     maps = {**titled(looks.maps), EVERYWHERE: alike}
     rows = {name: _inside(attention, looks.parts) for name, attention in maps.items()}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=list(PART_OF))
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(REGION_PARTS))
 
 
 def _inside(attention: Tensor, parts: Tensor) -> list[float]:
@@ -164,7 +163,9 @@ def quality(looks: Looks) -> pd.Series:
     found = {}
     if looks.parts is not None:
         table = _by_symbol(looks)
-        places = {"person": [name for name, part in PART_OF.items() if part in PERSON]}
+        places = {
+            "person": [name for name, part in REGION_PARTS.items() if part in PERSON]
+        }
         if looks.parts[:, Part.OCCLUDER].any():
             places["occluder"] = ["occluder"]
         for name, row in table.iterrows():

@@ -20,7 +20,7 @@ from reidlib.data.transforms import Transform
 from reidlib.evaluation.extraction import observe
 from reidlib.evaluation.search import spread
 from reidlib.pedestrians import Part
-from reidlib.pedestrians.canvas import REGION_PARTS as PART_OF
+from reidlib.pedestrians.canvas import REGION_PARTS
 
 HIDDEN = 0.1  # of the area that a part usually has: with less it counts as hidden
 
@@ -115,7 +115,7 @@ def quality(looks: Looks) -> pd.Series:
     found["global share"] = (1 / (1 + weights @ weights.T)).mean()
     if looks.parts is None:
         return pd.Series({n: float(v) for n, v in found.items()})
-    true = [PART_OF.get(name) for name in looks.names]
+    true = [REGION_PARTS.get(name) for name in looks.names]
     if looks.masks is not None:
         iou = _overlaps(looks.masks, looks.parts, true)
         found["mean IoU"] = iou[~iou.isnan()].mean()

@@ -13,6 +13,7 @@ from reidlib.plots.charts import (
     variant_dots,
 )
 from reidlib.plots.pictures import (
+    batch_grid,
     image_grid,
     label_overlays,
     mask_overlays,
@@ -21,6 +22,7 @@ from reidlib.plots.pictures import (
 from reidlib.plots.style import compact_output
 
 __all__ = [
+    "batch_grid",
     "cmc_curves",
     "compact_output",
     "feature_points",

@@ -18,6 +18,8 @@ from matplotlib.patches import Patch
 from PIL import Image
 from torch import Tensor
 
+from reidlib.data.loaders import Batch
+from reidlib.data.transforms import NORMALISATIONS
 from reidlib.plots.style import (
     BLACK,
     COLORS,
@@ -56,6 +58,25 @@ def image_grid(
     for ax, picture, caption in zip(axes.flat, pixels, captions, strict=False):
         _show(ax, picture, caption)
     return figure
+
+
+def batch_grid(
+    batch: Batch, *, columns: int, normalisation: str, rows: int = 4
+) -> Figure:
+    """The first images of a training batch, a row for each identity in it.
+
+    columns         images of each identity, K of a P×K batch
+    normalisation   of the images, by the name that transforms knows it by
+    """
+    shown = slice(rows * columns)
+    labels, camids = batch.labels[shown].tolist(), batch.camids[shown].tolist()
+    pairs = zip(labels, camids, strict=True)
+    return image_grid(
+        batch.images[shown],
+        [f"label {label} · cam {camid}" for label, camid in pairs],
+        columns=columns,
+        normalisation=NORMALISATIONS[normalisation],
+    )
 
 
 @styled

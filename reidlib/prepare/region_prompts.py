@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
+from open_clip.tokenizer import tokenize
 from safetensors import safe_open
 from torch import Tensor, nn
+from torch.optim import Adam
+from torch.utils.data import DataLoader
 
 from reidlib.data.image_cache import ImageCache
 from reidlib.data.loaders import Batch, test_loader
@@ -17,8 +21,10 @@ from reidlib.data.samples import Sample
 from reidlib.data.transforms import Transform
 from reidlib.evaluation.extraction import extract
 from reidlib.files import write_text
+from reidlib.models.rganet_prompts import PromptLearner, objective
 from reidlib.pedestrians import Part
-from reidlib.pedestrians.canvas import REGION_PARTS as PART_OF
+from reidlib.pedestrians.canvas import REGION_PARTS
+from reidlib.training.loop import fit
 from reidlib.weights import write_tensors
 
 UNKNOWN = -1
@@ -47,8 +53,8 @@ def region_labels(
     table = torch.full((len(Part),), UNKNOWN)
     table[Part.BACKGROUND] = 0
     for label, name in enumerate(names, 1):
-        if name in PART_OF:
-            table[PART_OF[name]] = label
+        if name in REGION_PARTS:
+            table[REGION_PARTS[name]] = label
     labels = {}
     for sample in samples:
         try:
@@ -70,6 +76,53 @@ class Taught:
         regions = torch.stack([self.labels[path] for path in batch.paths])
         seen = RegionBatch(batch.labels, regions.to(batch.labels.device))
         return self.objective(output, seen)
+
+
+def learn_prompts(
+    model: nn.Module,
+    text_tower: nn.Module,
+    names: Sequence[str],
+    loader: DataLoader,
+    *,
+    prompt_path: str,
+    run_dir: str,
+    context_vectors: int,
+    background: bool,
+    learning_rate: float,
+    **options: Any,
+) -> pd.DataFrame:
+    """Give RGANet the prototypes of learned prompts: stage 0, or what it left behind.
+
+    loader       training batches of images as they are, without augmentation, which
+                 have part masks beside them
+    prompt_path  file of prompts that were learned before; "" learns them, unless
+                 run_dir has them already, and keeps them there unless it is ""
+    background   cells of the background count, too
+    options      of training.fit: epochs, seed, device, precision, compile
+    Returns the history of stage 0, without rows where nothing was learned now.
+    """
+    file = Path(prompt_path or Path(run_dir) / "prompts.safetensors")
+    if prompt_path or (run_dir and file.is_file()):
+        width = model.prototypes.shape[1]
+        model.prototypes.copy_(load_prompts(file, names, width))
+        nothing = pd.DataFrame({"epoch": [], "segmentation": []})
+        nothing.attrs["seconds"] = []
+        return nothing
+    ids = tokenize(list(names))
+    learner = PromptLearner(model, text_tower, ids, context_vectors=context_vectors)
+    labels = region_labels(loader.dataset.samples, names, model.grid)
+    history = fit(
+        learner,
+        loader,
+        Taught(partial(objective, background=background), labels),
+        weights={"segmentation": 1},
+        optimizers=[Adam([learner.context], lr=learning_rate)],
+        **options,
+    )
+    model.prototypes.copy_(learner.prototypes().detach())
+    if run_dir:
+        save_prompts(file, model.prototypes, learner.context, names, history)
+    return history
 
 
 def save_prompts(

@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "warmup_cosine",
             "warmup_multistep",
         ],
+        "shapes": ["shape_table"],
         "seeding": ["pick_device", "seed_everything"],
     },
 )

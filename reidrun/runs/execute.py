@@ -48,7 +48,7 @@ def execute(
     try:
         execute_page(notebook, folder / NOTEBOOK, parameters, log=log)
         if not is_complete(folder):
-            raise RunError(f"{notebook.name} ended without metrics.json: call save_run")
+            raise RunError(f"{notebook.name} ended without metrics.json: call run.save")
     except RunError as error:
         (folder / "metrics.json").unlink(missing_ok=True)
         whole = error.__cause__ or error

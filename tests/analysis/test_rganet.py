@@ -7,9 +7,11 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from toys.small_clip import small_clip
 from toys.small_drawn import drawn
 from toys.small_rganet import tiny
 
+from reidlib import data
 from reidlib.analysis import rganet as parts
 from reidlib.analysis import snapshots as kept
 from reidlib.analysis.rganet import Looks, quality
@@ -21,6 +23,7 @@ from reidlib.models.rganet_prompts import BODY, REGIONS
 from reidlib.pedestrians import Part
 from reidlib.prepare.region_prompts import (
     Taught,
+    learn_prompts,
     load_prompts,
     region_labels,
     save_prompts,
@@ -90,6 +93,42 @@ def test_prompts_are_written_and_read_back(tmp_path):
         load_prompts(path, BODY, 64)
     with pytest.raises(FileNotFoundError, match="check prompt_path, or leave it"):
         load_prompts(tmp_path / "absent", BODY, 24)
+
+
+STAGE_0 = {"context_vectors": 2, "background": False, "learning_rate": 0.01}
+STAGE_0 |= {"epochs": 2, "seed": 0, "device": "cpu"}
+
+
+def stage_0(samples, model, prompt_path="", run_dir="") -> pd.DataFrame:
+    loader = data.train_loader(
+        samples,
+        plain_transform(80, 32, normalisation="half"),
+        num_identities_per_batch=1,
+        images_per_identity=3,
+        seed=0,
+    )
+    text, paths = small_clip()[1].text, {"prompt_path": prompt_path, "run_dir": run_dir}
+    return learn_prompts(model, text, BODY, loader, **paths, **STAGE_0)
+
+
+def test_stage_0_learns_once_and_is_read_afterwards(tmp_path):
+    samples = [drawn(tmp_path, camid) for camid in range(3)]
+    model, run_dir = tiny(), str(tmp_path / "run")
+    words = model.prototypes.clone()
+    history = stage_0(samples, model, run_dir=run_dir)
+    assert list(history["epoch"]) == [1, 2] and len(history.attrs["seconds"]) == 2
+    assert history["segmentation"].iloc[1] < history["segmentation"].iloc[0]
+    assert not model.prototypes.equal(words)
+    file = tmp_path / "run" / "prompts.safetensors"
+    for paths in ({"run_dir": run_dir}, {"prompt_path": str(file)}):
+        again = tiny()
+        nothing = stage_0(samples, again, **paths)
+        assert again.prototypes.equal(model.prototypes)
+        assert nothing.empty and nothing.attrs["seconds"] == []
+        assert list(nothing) == ["epoch", "segmentation"]
+    unkept = tiny()
+    stage_0(samples, unkept)
+    assert unkept.prototypes.equal(model.prototypes), "with one seed, the same"
 
 
 def test_the_memory_starts_with_the_mean_stripes_of_all_images(tmp_path):

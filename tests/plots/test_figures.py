@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from reidlib import plots
+from reidlib.data.loaders import Batch
 from reidlib.plots.style import BLACK, MATCH, WRONG, styled
 
 
@@ -253,6 +254,19 @@ def test_image_grid_takes_tensors_arrays_and_undoes_a_normalisation():
         plots.image_grid([tensor])
     with pytest.raises(ValueError, match="no pictures"):
         plots.image_grid([])
+
+
+def test_a_batch_is_shown_an_identity_a_row():
+    labels, camids = torch.tensor([4, 4, 0, 0, 2, 2]), torch.tensor([0, 1, 0, 2, 1, 3])
+    images = torch.full((6, 3, 4, 2), -1.0)  # black, normalised by half
+    images[2] = 1.0
+    batch = Batch(images, labels, camids, ())
+    figure = plots.batch_grid(batch, columns=2, normalisation="half", rows=2)
+    assert titles(figure) == [
+        *("label 4 · cam 0", "label 4 · cam 1"),
+        *("label 0 · cam 0", "label 0 · cam 2"),
+    ]
+    assert [shade(ax) for ax in figure.axes] == [0, 0, 255, 0]
 
 
 def test_ranked_lists_frames_matches_and_leaves_out_the_ignored(samples):

@@ -16,7 +16,7 @@ erasing: bool = False  # erase a box of the image
     "check": """\
 from reidrun.notebook import check_parameters
 
-parameters = check_parameters(In, globals())
+parameters = check_parameters()
 """,
     "fit": """\
 from pathlib import Path
