@@ -1,7 +1,7 @@
 # Names, no logic. Everything runs in .venv, which is made on first use.
 PYTHON ?= python3
 BIN := .venv/bin
-STRIP := $(BIN)/nbstripout --keep-id --extra-keys "metadata.papermill metadata.widgets metadata.language_info.version"
+STRIP := $(BIN)/nbstripout --keep-id --keep-count --extra-keys "metadata.papermill metadata.widgets metadata.language_info.version"
 NOTEBOOKS := $(wildcard notebooks/*.ipynb notebooks/*/*.ipynb)
 
 # two tests side by side, one thread each; no bars in what is compared

@@ -4,10 +4,8 @@ A paper's notebook begins with `run = start_run("fanet")` and ends with `run.sav
 any other checks its parameters by `parameters = check_parameters()`.
 """
 
-import ast
 import inspect
-import linecache
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -15,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
-from IPython import get_ipython
 from IPython.display import Code
 
 from reidlib.data.image_cache import ImageCache
@@ -25,13 +22,11 @@ from reidrun.reports import tables
 from reidrun.reports.published import HEADLINES, published
 from reidrun.runs.environment import environment
 from reidrun.runs.folder import flat, save_run
-from reidrun.runs.schema import ParameterError, parse_schema, validate
+from reidrun.runs.injected import check_parameters
 
 if TYPE_CHECKING:
     from reidlib.evaluation.metrics import Scores
 
-SCHEMA_MARK = "# Schema"
-INJECTED_MARK = "# Parameters"  # papermill writes it at the top of its cell
 READ_AT_START = ("seed", "device", "image_cache", "data_root", "run_dir")
 
 
@@ -117,45 +112,3 @@ def show_source(*parts: Callable | type) -> Code:
     """Show functions and classes as they are written, one after the other."""
     sources = (dedent(inspect.getsource(part)) for part in parts)
     return Code("\n\n".join(sources).rstrip(), language="python")
-
-
-def check_parameters(
-    inputs: Sequence[str] | None = None, namespace: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Return a running notebook's parameters; refuse unknown names and wrong types.
-
-    `inputs` is IPython's `In` and `namespace` the notebook's `globals()`; both are
-    found when they are not given. Papermill only warns of an unknown name, so the cell
-    that it injected is read here, and the run stops.
-    """
-    if namespace is None:
-        shell = get_ipython()
-        if shell is None:
-            raise RuntimeError("no notebook is running: give inputs and namespace")
-        namespace = shell.user_ns
-    inputs = namespace.get("In", ()) if inputs is None else inputs
-    cells = list(inputs) if any(map(str.strip, inputs)) else _unrecorded_cells()
-    marked = [i for i, cell in enumerate(cells) if _starts(cell, SCHEMA_MARK)]
-    if not marked:
-        raise ParameterError("no schema was run; run the parameters cell first")
-    schema = parse_schema(cells[marked[-1]])
-    injected = [c for c in cells[marked[-1] :] if _starts(c, INJECTED_MARK)]
-    given = {
-        target.id
-        for node in ast.parse(injected[-1] if injected else "").body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    names = schema.keys() | given
-    return validate({n: namespace[n] for n in names if n in namespace}, schema)
-
-
-def _unrecorded_cells() -> list[str]:
-    """The cells of a kernel that keeps no history (nbval's), as tracebacks see them."""
-    entries = linecache.cache.values()
-    return ["".join(entry[2]) for entry in entries if len(entry) > 2]
-
-
-def _starts(cell: str, mark: str) -> bool:
-    return cell.lstrip().startswith(mark)

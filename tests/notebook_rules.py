@@ -5,11 +5,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from reidrun.notebook import SCHEMA_MARK
+from reidrun.notebook import READ_AT_START
+from reidrun.runs.injected import SCHEMA_MARK
 from reidrun.runs.schema import ParameterError, parse_schema
 
-CHECK = "parameters = check_parameters(In, globals())"
-LINES, SCHEMA_LINES, WIDTH = 15, 50, 88
+START, CHECK = "run = start_run(", "parameters = check_parameters("
+STATEMENTS, LINES, SCHEMA_LINES, WIDTH = 15, 20, 50, 88
+COMPARED = {"keep_output", "nbval-check-output"}  # nbstripout's tag, and nbval's
+OUTPUT_LINES = 40  # of a stored output
 CELLS, CODE_IN_A_ROW, PROSE_PER_CODE = 45, 3, 0.7
 DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
 LOOPS = ast.For | ast.While
@@ -38,7 +41,8 @@ def nodes_of(cell: dict) -> list[ast.AST]:
 
 def faults(book: dict, folder: Path) -> list[str]:
     """Every fault of a notebook that lies in a folder."""
-    rules = (frame_faults, id_faults, schema_faults, cell_faults, syntax_faults)
+    rules = (frame_faults, id_faults, schema_faults, cell_faults, output_faults)
+    rules += (syntax_faults,)
     found = [fault for rule in rules for fault in rule(book)]
     return found + list(link_faults(book, folder))
 
@@ -79,8 +83,9 @@ def schema_faults(book: dict) -> Iterator[str]:
     source, later = text_of(code[0]), code[1:]
     if not source.startswith(SCHEMA_MARK):
         yield f"parameters does not begin with `{SCHEMA_MARK}`"
-    if not later or CHECK not in text_of(later[0]):
-        yield f"after parameters comes `{CHECK}`"
+    first = text_of(later[0]) if later else ""
+    if START not in first and CHECK not in first:
+        yield f"after parameters comes `{START}...)` or `{CHECK})`"
     try:
         schema = parse_schema(source)
     except ParameterError as error:
@@ -88,6 +93,7 @@ def schema_faults(book: dict) -> Iterator[str]:
         return
     names = (n for cell in later for n in nodes_of(cell) if isinstance(n, ast.Name))
     read = {name.id for name in names if isinstance(name.ctx, ast.Load)}
+    read |= set(READ_AT_START) if START in first else set()
     yield from (f"{name}: no meaning" for name, p in schema.items() if not p.meaning)
     yield from (f"{name}: no cell reads it" for name in schema if name not in read)
 
@@ -95,16 +101,119 @@ def schema_faults(book: dict) -> Iterator[str]:
 def cell_faults(book: dict) -> Iterator[str]:
     for cell in code_of(book):
         lines = text_of(cell).splitlines()
-        count = len(lines) - imports_in(cell)
-        budget = SCHEMA_LINES if "parameters" in tags_of(cell) else LINES
+        count, statements = len(lines) - imports_in(cell), len(statements_of(cell))
+        is_schema = "parameters" in tags_of(cell)
+        budget = SCHEMA_LINES if is_schema else LINES
         found = {
-            "stored output": cell["outputs"] or cell["execution_count"] is not None,
             f"{count} lines, more than {budget}": count > budget,
+            f"{statements} statements, more than {STATEMENTS}": (
+                statements > STATEMENTS and not is_schema
+            ),
             f"a line over {WIDTH} letters": any(len(line) > WIDTH for line in lines),
             "a ! or % command": COMMAND.search(text_of(cell)),
             "something left to do": re.search(r"\b(TODO|FIXME)\b", text_of(cell)),
         }
         yield from (f"{cell['id']}: {words}" for words, fault in found.items() if fault)
+
+
+def output_faults(book: dict) -> Iterator[str]:
+    """Outputs are stored where they are compared, and there only.
+
+    nbval compares nothing where a cell has no execution count: it counts as unrun.
+    """
+    code = code_of(book)
+    counts = [cell["execution_count"] for cell in code]
+    if any(counts) and counts != list(range(1, len(code) + 1)):
+        yield f"execution counts are not 1 to {len(code)}: run it from top to bottom"
+    for cell in code:
+        tags, outputs = COMPARED & set(tags_of(cell)), cell["outputs"]
+        kinds = {kind for output in outputs for kind in output.get("data", ())}
+        texts = ["".join(output.get("text", "")) for output in outputs]
+        texts += ["".join(o.get("data", {}).get("text/plain", "")) for o in outputs]
+        found = {
+            "stored output": outputs and not tags,
+            f"one tag of {sorted(COMPARED)} without the other": len(tags) == 1,
+            "an output to compare, but none is stored": tags and not outputs,
+            "an output to compare, but no execution count": (
+                tags and cell["execution_count"] is None
+            ),
+            "an image among what is compared": any("image" in k for k in kinds),
+            "a warning or an error is stored": any(
+                output.get("name") == "stderr" or output.get("output_type") == "error"
+                for output in outputs
+            ),
+            f"more than {OUTPUT_LINES} lines of output": (
+                sum(text.count("\n") for text in texts) > OUTPUT_LINES
+            ),
+        }
+        yield from (f"{cell['id']}: {words}" for words, fault in found.items() if fault)
+
+
+def is_compared(cell: dict) -> bool:
+    return set(tags_of(cell)) >= COMPARED and bool(cell["outputs"])
+
+
+def statements_of(cell: dict) -> list[ast.stmt]:
+    """Every statement of a cell in its order, those in loops too, but no imports."""
+    found = [node for node in nodes_of(cell) if isinstance(node, ast.stmt)]
+    found = [n for n in found if not isinstance(n, ast.Import | ast.ImportFrom)]
+    return sorted(found, key=lambda node: node.lineno)
+
+
+def names_of_ours(book: dict) -> list[str]:
+    """What a notebook imports of reidlib and reidrun, by name."""
+    imports = (n for cell in code_of(book) for n in nodes_of(cell))
+    return [
+        alias.name
+        for node in imports
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+        if (getattr(node, "module", None) or alias.name).startswith(("reid",))
+    ]
+
+
+def statements_to_model(book: dict) -> int:
+    """How many statements, imports too, stand after the parameters up to `model = `."""
+    count = 0
+    for cell in code_of(book):
+        if "parameters" in tags_of(cell):
+            continue
+        nodes = [node for node in nodes_of(cell) if isinstance(node, ast.stmt)]
+        for node in sorted(nodes, key=lambda node: node.lineno):
+            count += 1
+            if isinstance(node, ast.Assign) and "model" in names(node.targets):
+                return count
+    raise ValueError("no cell makes a `model`")
+
+
+def shared(books: dict[str, dict], least: int) -> list[str]:
+    """Cells of more than two statements, and paragraphs of more than thirty words.
+
+    Those that stand in at least so many notebooks, as "where, where: what".
+    """
+    places: dict[str, set[str]] = {}
+    for name, book in books.items():
+        for cell in book["cells"]:
+            for piece in pieces_of(cell):
+                places.setdefault(piece, set()).add(name)
+    return [
+        f"{', '.join(sorted(found))}: {piece[:60]}"
+        for piece, found in places.items()
+        if len(found) >= least
+    ]
+
+
+def pieces_of(cell: dict) -> Iterator[str]:
+    """What of a cell should not stand in many notebooks, however it is laid out."""
+    if cell["cell_type"] == "code":
+        tree = ast.parse(COMMAND.sub("pass", text_of(cell)))
+        if len([node for node in ast.walk(tree) if isinstance(node, ast.stmt)]) > 2:
+            yield ast.unparse(tree)
+        return
+    for paragraph in re.split(r"\n\s*\n|\n(?=- )", text_of(cell)):
+        words = paragraph.split()
+        if len(words) > 30:
+            yield " ".join(words)
 
 
 def imports_in(cell: dict) -> int:

@@ -10,9 +10,11 @@ import torch
 
 from reidlib.evaluation.metrics import Scores
 from reidrun import notebook
-from reidrun.notebook import check_parameters, show_source, start_run
+from reidrun.notebook import show_source, start_run
 from reidrun.reports.published import published
+from reidrun.runs import injected
 from reidrun.runs.folder import read_metrics
+from reidrun.runs.injected import check_parameters
 from reidrun.runs.schema import ParameterError
 
 SCHEMA = """\
@@ -37,7 +39,7 @@ def running(monkeypatch):
         for cell in cells:
             exec(cell, namespace)
         shell = SimpleNamespace(user_ns=namespace)
-        monkeypatch.setattr(notebook, "get_ipython", lambda: shell)
+        monkeypatch.setattr(injected, "get_ipython", lambda: shell)
 
     return running
 
@@ -117,7 +119,7 @@ def test_tables_say_what_the_pictures_show(running):
 
 
 def test_sources_are_shown_as_they_are_written_without_their_indent():
-    shown = show_source(notebook.NotebookRun.labelled, notebook._starts).data
+    shown = show_source(notebook.NotebookRun.labelled, injected._starts).data
     assert shown.startswith("def labelled(self,")
     assert '\n    """Write into a table' in shown
     assert shown.endswith("return cell.lstrip().startswith(mark)")

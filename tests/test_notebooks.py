@@ -7,7 +7,20 @@ import copy
 import json
 
 import pytest
-from notebook_rules import CELLS, CHECK, code_of, faults, number_faults, text_of
+from notebook_rules import (
+    CELLS,
+    CHECK,
+    COMPARED,
+    START,
+    code_of,
+    faults,
+    is_compared,
+    names_of_ours,
+    number_faults,
+    shared,
+    statements_to_model,
+    text_of,
+)
 from toys.toy_paper import TOY_CELLS, notebook
 
 from reidrun.runs import params
@@ -16,6 +29,7 @@ from reidrun.runs.environment import ROOT
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.rglob("*.ipynb"))
 PAPERS = params.owners(ROOT / "params" / "papers")
+NAMES, TO_THE_MODEL, OFTEN, LEAST_COMPARED = 12, 25, 5, 3
 
 
 def prose(name: str, text: str = "Words.") -> dict:
@@ -62,8 +76,10 @@ def test_a_good_notebook_has_no_fault(toy):
         ("!pip install x", "a ! or % command"),
         ("%matplotlib inline", "a ! or % command"),
         ("x = 1  # TODO later", "something left to do"),
-        ("\n".join(["x = 1"] * 16), "16 lines, more than 15"),
-        ("import os\n" * 9 + "x = 1\n" * 16, "16 lines, more than 15"),
+        ("\n".join(["x = 1"] * 16), "16 statements, more than 15"),
+        ("import os\n" * 9 + "x = 1\n" * 16, "16 statements, more than 15"),
+        ("for i in j:\n" + "    x = 1\n" * 15, "16 statements, more than 15"),
+        ("f(\n" + "    x,\n" * 19 + ")", "21 lines, more than 20"),
         ("x = 1" + " + 1" * 30, "a line over 88 letters"),
     ],
 )
@@ -72,7 +88,11 @@ def test_a_fault_in_a_cell_is_seen(toy, source, fault):
 
 
 @pytest.mark.parametrize(
-    "source", ["a / b", "x = 'a/b'", "a.eval()", "if a:\n    b\nif c:\n    d"]
+    "source",
+    [
+        *("a / b", "x = 'a/b'", "a.eval()", "if a:\n    b\nif c:\n    d"),
+        "f(\n" + "    x,\n" * 18 + ")",
+    ],
 )
 def test_what_only_looks_like_a_fault_passes(toy, source):
     assert faults(with_cell(toy, source), FOLDER) == []
@@ -85,7 +105,7 @@ def test_a_bad_name_of_a_cell_is_seen(toy, name):
 
 
 def test_faults_of_the_whole_notebook_are_seen(toy):
-    toy["cells"][1]["outputs"] = [{}]
+    toy["cells"][1]["outputs"] = [{"output_type": "stream", "text": "1"}]
     toy["metadata"] = {"kernelspec": {"name": "py311"}, "widgets": {}}
     found = ["the kernel is not python3", "stored widgets", "parameters: stored output"]
     assert faults(toy, FOLDER) == found
@@ -124,7 +144,83 @@ def test_a_missing_or_late_check_is_seen(toy):
     expected = ["the first cell of code, and no other, is tagged parameters"]
     assert faults(late, FOLDER) == expected
     unchecked["cells"] = [c for c in toy["cells"] if c["id"] != "check"]
-    assert faults(unchecked, FOLDER) == [f"after parameters comes `{CHECK}`"]
+    (found,) = faults(unchecked, FOLDER)
+    assert found == f"after parameters comes `{START}...)` or `{CHECK})`"
+
+
+def test_what_start_run_reads_counts_as_read(toy):
+    unread = {"seed: no cell reads it", "data_root: no cell reads it"}
+    (used,) = (cell for cell in toy["cells"] if cell["id"] == "use")
+    used["source"] = "print(learning_rate, milestones, erasing)"
+    assert unread <= set(faults(toy, FOLDER))
+    (check,) = (cell for cell in toy["cells"] if cell["id"] == "check")
+    check["source"] = 'run = start_run("toy")'
+    assert not unread & set(faults(toy, FOLDER))
+
+
+STORED = {"output_type": "stream", "name": "stdout", "text": ["3 identities\n"]}
+
+
+def with_output(book: dict, **changes) -> dict:
+    """A notebook that ran from top to bottom, and stores what its last cell said."""
+    book = copy.deepcopy(with_cell(book, "print(x)"))
+    for count, cell in enumerate(code_of(book), 1):
+        cell["execution_count"] = count
+    last = book["cells"][-1]
+    last |= {"outputs": [STORED], "metadata": {"tags": sorted(COMPARED)}} | changes
+    return book
+
+
+def test_an_output_that_is_compared_is_stored_with_its_count(toy):
+    assert faults(with_output(toy), FOLDER) == []
+    assert is_compared(with_output(toy)["cells"][-1])
+    assert not is_compared(with_output(toy, metadata={})["cells"][-1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"metadata": {"tags": ["keep_output"]}}, "one tag of"),
+        ({"metadata": {"tags": ["nbval-check-output"]}}, "one tag of"),
+        ({"metadata": {}}, "stored output"),
+        ({"outputs": []}, "an output to compare, but none is stored"),
+        (
+            {"outputs": [{"data": {"image/png": "a"}}]},
+            "an image among what is compared",
+        ),
+        ({"outputs": [STORED | {"name": "stderr"}]}, "a warning or an error is stored"),
+        ({"outputs": [STORED | {"text": "\n" * 99}]}, "more than 40 lines of output"),
+    ],
+)
+def test_a_stored_output_that_compares_nothing_is_seen(toy, changes, fault):
+    (found,) = faults(with_output(toy, **changes), FOLDER)
+    assert found.startswith(f"planted: {fault}")
+
+
+def test_counts_that_are_not_those_of_one_run_are_seen(toy):
+    uncounted = faults(with_output(toy, execution_count=None), FOLDER)
+    assert "planted: an output to compare, but no execution count" in uncounted
+    (found,) = faults(with_output(toy, execution_count=9), FOLDER)
+    assert found.startswith("execution counts are not 1 to")
+
+
+def test_names_and_statements_are_counted():
+    cells = {"parameters": "a: int = 1", "b": "from reidlib import data, models as m"}
+    cells |= {"c": "import torch\nimport reidlib\nfor i in j:\n    x = i", "d": "y"}
+    book = notebook(cells | {"e": "z = 1\nmodel = m(\n    z,\n)\nafter = 2"})
+    assert names_of_ours(book) == ["data", "models", "reidlib"]
+    assert statements_to_model(book) == 1 + 4 + 1 + 2
+
+
+def test_what_stands_in_many_notebooks_is_seen():
+    long, cell = "word " * 31, "x = 1\ny = 2\nz = 3"
+    one = notebook({"a": cell, "b": "x = 1\ny = 2"})
+    other = notebook({"a": "x = 1; y = 2\nz = 3  # laid out otherwise"})
+    one["cells"] += [prose("c", f"# Title\n\n{long}"), prose("d", "word " * 30)]
+    other["cells"] += [prose("c", f"- {long}"), prose("d", long), prose("e", "word")]
+    found = shared({"one": one, "other": other}, least=2)
+    assert found == ["one, other: x = 1\ny = 2\nz = 3", f"one, other: {long[:60]}"]
+    assert shared({"one": one, "other": other}, least=3) == []
 
 
 def test_a_link_that_leads_nowhere_is_seen(toy, tmp_path):
@@ -156,4 +252,22 @@ def test_a_notebook_keeps_the_rules(path):
     assert faults(book, path.parent) == []
     if path.stem in PAPERS:
         assert list(number_faults(book)) == []
-        assert "save_run(" in text_of(code_of(book)[-1]), "the last cell saves the run"
+        assert "run.save(" in text_of(code_of(book)[-1]), "the last cell saves the run"
+
+
+@pytest.mark.parametrize("paper", sorted(PAPERS))
+def test_a_paper_soon_comes_to_its_model(paper):
+    book = json.loads((FOLDER / f"{paper}.ipynb").read_text())
+    assert len(names_of_ours(book)) <= NAMES
+    assert statements_to_model(book) <= TO_THE_MODEL
+
+
+@pytest.mark.parametrize("name", sorted({*PAPERS, "protocol", "pedestrians"}))
+def test_some_outputs_are_compared(name):
+    book = json.loads((FOLDER / f"{name}.ipynb").read_text())
+    assert sum(map(is_compared, code_of(book))) >= LEAST_COMPARED
+
+
+def test_what_is_the_same_in_all_notebooks_is_one_call():
+    books = {path.stem: json.loads(path.read_text()) for path in FOLDER.glob("*.ipynb")}
+    assert shared(books, OFTEN) == []

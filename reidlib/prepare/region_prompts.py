@@ -25,6 +25,7 @@ from reidlib.models.rganet_prompts import PromptLearner, objective
 from reidlib.pedestrians import Part
 from reidlib.pedestrians.canvas import REGION_PARTS
 from reidlib.training.loop import fit
+from reidlib.training.step import Step
 from reidlib.weights import write_tensors
 
 UNKNOWN = -1
@@ -89,6 +90,8 @@ def learn_prompts(
     context_vectors: int,
     background: bool,
     learning_rate: float,
+    epochs: int,
+    seed: int,
     **options: Any,
 ) -> pd.DataFrame:
     """Give RGANet the prototypes of learned prompts: stage 0, or what it left behind.
@@ -98,7 +101,7 @@ def learn_prompts(
     prompt_path  file of prompts that were learned before; "" learns them, unless
                  run_dir has them already, and keeps them there unless it is ""
     background   cells of the background count, too
-    options      of training.fit: epochs, seed, device, precision, compile
+    options      of training.Step: device, precision, compile
     Returns the history of stage 0, without rows where nothing was learned now.
     """
     file = Path(prompt_path or Path(run_dir) / "prompts.safetensors")
@@ -111,14 +114,14 @@ def learn_prompts(
     ids = tokenize(list(names))
     learner = PromptLearner(model, text_tower, ids, context_vectors=context_vectors)
     labels = region_labels(loader.dataset.samples, names, model.grid)
-    history = fit(
+    step = Step(
         learner,
-        loader,
         Taught(partial(objective, background=background), labels),
         weights={"segmentation": 1},
         optimizers=[Adam([learner.context], lr=learning_rate)],
         **options,
     )
+    history = fit(step, loader, epochs=epochs, seed=seed)
     model.prototypes.copy_(learner.prototypes().detach())
     if run_dir:
         save_prompts(file, model.prototypes, learner.context, names, history)

@@ -2,7 +2,7 @@
 
 The last wins: base, papers/<paper>, papers/<paper>@<benchmark>, scales/<scale>,
 scales/<scale>@<paper>, the variant's overrides, the command line. In a notebook,
-`reidrun.notebook.check_parameters` checks what papermill injected.
+`check_parameters` of injected.py checks what papermill injected.
 """
 
 from collections.abc import Mapping, Sequence

@@ -9,9 +9,9 @@ from toys.merged import merged
 from toys.toy_paper import TOY_CELLS
 
 from reidlib.benchmarks import BENCHMARKS
-from reidrun.notebook import check_parameters
 from reidrun.runs import params
 from reidrun.runs.environment import ROOT
+from reidrun.runs.injected import check_parameters
 from reidrun.runs.params import GIVEN, read_layer
 from reidrun.runs.schema import ParameterError, notebook_schema, parse_schema, validate
 

@@ -14,7 +14,7 @@ milestones: list[int] = [1]  # epochs at which the learning rate falls
 erasing: bool = False  # erase a box of the image
 """,
     "check": """\
-from reidrun.notebook import check_parameters
+from reidrun.runs.injected import check_parameters
 
 parameters = check_parameters()
 """,
