@@ -1,4 +1,8 @@
-"""RGANet's stage 0, the region prompts, and what the main stage takes from it."""
+"""RGANet's stage 0: prompts of regions learned from part masks, kept and read again.
+
+Prompts and their loss are models/rganet_prompts.py; here are the labels they learn
+from, the training, and what the main stage begins with: prototypes, and the memory.
+"""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -33,50 +37,6 @@ NO_MASKS = (
     "prompts are learned from part masks: make them with notebooks/prepare/masks.ipynb,"
     " or give a prompt in words, which needs none: 'a [CLASS] part of a person.'"
 )
-
-
-class RegionBatch(NamedTuple):
-    """A batch whose cells have labels: what the objective of stage 0 reads."""
-
-    labels: Tensor  # (B,)
-    regions: Tensor  # (B, h, w) 0 background, 1..N regions, -1 not known
-
-
-def region_labels(
-    samples: Sequence[Sample], names: Sequence[str], grid: tuple[int, int]
-) -> dict[Path, Tensor]:
-    """Label the cells of each image by its part mask: (h, w) by path.
-
-    0 is background, j the j-th name; what is neither (an occluder, a part that is not
-    named) is -1. A name that no mask knows, as `bags`, labels no cell. Raises
-    FileNotFoundError for an image without a mask, with what to do.
-    """
-    table = torch.full((len(Part),), UNKNOWN)
-    table[Part.BACKGROUND] = 0
-    for label, name in enumerate(names, 1):
-        if name in REGION_PARTS:
-            table[REGION_PARTS[name]] = label
-    labels = {}
-    for sample in samples:
-        try:
-            mask = read_mask(sample.path)[None]  # (1, H, W)
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"{error}; {NO_MASKS}") from error
-        labels[sample.path] = table[cell_labels(mask, grid, len(Part))[0]]
-    return labels
-
-
-class Taught:
-    """An objective that also sees the labels of the batch's cells."""
-
-    def __init__(self, objective: Callable, labels: Mapping[Path, Tensor]) -> None:
-        self.objective, self.labels = objective, labels
-
-    def __call__(self, output: Any, batch: Batch) -> dict[str, Tensor]:
-        """Return the terms of a batch whose images are as they lie on disk."""
-        regions = torch.stack([self.labels[path] for path in batch.paths])
-        seen = RegionBatch(batch.labels, regions.to(batch.labels.device))
-        return self.objective(output, seen)
 
 
 def learn_prompts(
@@ -116,7 +76,7 @@ def learn_prompts(
     labels = region_labels(loader.dataset.samples, names, model.grid)
     step = Step(
         learner,
-        Taught(partial(objective, background=background), labels),
+        with_regions(partial(objective, background=background), labels),
         weights={"segmentation": 1},
         optimizers=[Adam([learner.context], lr=learning_rate)],
         **options,
@@ -126,6 +86,46 @@ def learn_prompts(
     if run_dir:
         save_prompts(file, model.prototypes, learner.context, names, history)
     return history
+
+
+def region_labels(
+    samples: Sequence[Sample], names: Sequence[str], grid: tuple[int, int]
+) -> dict[Path, Tensor]:
+    """Label the cells of each image by its part mask: (h, w) by path.
+
+    0 is background, j the j-th name; what is neither (an occluder, a part that is not
+    named) is -1. A name that no mask knows, as `bags`, labels no cell. Raises
+    FileNotFoundError for an image without a mask, with what to do.
+    """
+    table = torch.full((len(Part),), UNKNOWN)
+    table[Part.BACKGROUND] = 0
+    for label, name in enumerate(names, 1):
+        if name in REGION_PARTS:
+            table[REGION_PARTS[name]] = label
+    labels = {}
+    for sample in samples:
+        try:
+            mask = read_mask(sample.path)[None]  # (1, H, W)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{error}; {NO_MASKS}") from error
+        labels[sample.path] = table[cell_labels(mask, grid, len(Part))[0]]
+    return labels
+
+
+class RegionBatch(NamedTuple):
+    """What the objective of stage 0 reads of a batch."""
+
+    regions: Tensor  # (B, h, w) 0 background, 1..N regions, -1 not known
+
+
+def with_regions(objective: Callable, labels: Mapping[Path, Tensor]) -> Callable:
+    """An objective of an output and a batch, whose images' cells have these labels."""
+
+    def terms(output: Any, batch: Batch) -> dict[str, Tensor]:
+        regions = torch.stack([labels[path] for path in batch.paths])
+        return objective(output, RegionBatch(regions.to(batch.images.device)))
+
+    return terms
 
 
 def save_prompts(

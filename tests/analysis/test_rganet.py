@@ -22,12 +22,12 @@ from reidlib.data.transforms import test_transform as plain_transform
 from reidlib.models.rganet_prompts import BODY, REGIONS
 from reidlib.pedestrians import Part
 from reidlib.prepare.region_prompts import (
-    Taught,
     learn_prompts,
     load_prompts,
     region_labels,
     save_prompts,
     start_memory,
+    with_regions,
 )
 
 GRID = (4, 2)
@@ -71,7 +71,7 @@ def test_an_image_without_a_mask_is_refused(tmp_path):
 
 def test_the_objective_of_stage_0_sees_the_labels_of_its_images():
     labels = {Path("a"): torch.zeros(4, 2), Path("b"): torch.ones(4, 2)}
-    taught = Taught(lambda output, batch: {"sum": batch.regions.sum()}, labels)
+    taught = with_regions(lambda output, batch: {"sum": batch.regions.sum()}, labels)
     empty = torch.zeros(2)
     batch = Batch(torch.zeros(2, 3, 8, 4), empty, empty, (Path("b"), Path("a")))
     assert taught(None, batch)["sum"] == 8
