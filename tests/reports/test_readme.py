@@ -317,7 +317,7 @@ def rows_of_the_readme() -> list[list[str]]:
 
 def planned(command: str, data_root) -> list[plans.Plan]:
     words = shlex.split(command)
-    args = cli._parser(ROOT).parse_args(words[1:])
+    args = cli._parser(ROOT, words[1]).parse_args(words[1:])
     more = {"outputs": args.outputs, "data_root": data_root}
     more["overrides"] = dict(args.parameter)
     if words[1] == "sweep":
