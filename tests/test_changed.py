@@ -12,8 +12,8 @@ from changed import ROOT, changed, mirrored
             ["reidlib/losses/triplet.py", "tests/losses/test_triplet.py"],
         ),
         (
-            "reidlib/losses/arcface.py",
-            ["reidlib/losses/arcface.py", "tests/losses"],
+            "reidlib/benchmarks/catalog.py",
+            ["reidlib/benchmarks/catalog.py", "tests/benchmarks"],
         ),
         ("reidlib/files.py", ["reidlib/files.py", "tests/test_files.py"]),
         (
