@@ -1,5 +1,7 @@
 """Loaded towers: images to tokens or maps, texts to features."""
 
+from open_clip.tokenizer import tokenize
+
 from reidlib.backbones.clip import Clip, ImageTower, TextTower
 from reidlib.backbones.clip_weights import TINY_WEIGHTS, load_clip, save_tiny_clip
 from reidlib.backbones.resnet import ResNetStages, load_resnet, save_resnet
@@ -14,4 +16,5 @@ __all__ = [
     "load_resnet",
     "save_resnet",
     "save_tiny_clip",
+    "tokenize",
 ]
