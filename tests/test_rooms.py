@@ -45,7 +45,10 @@ WITHIN_RUNNING: dict[str, set[str]] = {
     "cli": {"runs", "reports"},
     "notebook": {"runs", "reports"},
 }
-ONLY_TORCH = ("losses", "models", "evaluation/metrics.py", "evaluation/rerank.py")
+ONLY_TORCH = (
+    *("losses", "models"),
+    *("evaluation/metrics.py", "evaluation/ranks.py", "evaluation/rerank.py"),
+)
 WITHOUT_TORCH = ("reidlib.benchmarks", "reidlib.data.samples", "reidrun.runs.sweep")
 WITHOUT_TORCH += ("reidrun.cli.run", "reidrun.cli.data", "reidrun.cli.results")
 FORBIDDEN_IN_MODELS = {"to", "cuda", "cpu", "training"}  # device and mode: the caller's

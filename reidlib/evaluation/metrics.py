@@ -9,7 +9,11 @@ A gallery image is, for one query,
     ignored    same pid and same camera, or pid -1 (junk): it takes no rank;
     wrong      everything else, the distractors of pid 0 included.
 
-Shapes     Q queries, q of them in a chunk, G gallery images, D embedding width
+Scores need only the ranks of the matches, which `ranks` counts; `rank_gallery` sorts
+the whole gallery, for pictures.
+
+Shapes     Q queries, q of them in a chunk, G gallery images, D embedding width,
+           M matches of the query that has the most
 """
 
 import math
@@ -20,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-JUNK_PID = -1
+from reidlib.evaluation.ranks import JUNK_PID, match_ranks, relations
 
 Features = Tensor | tuple[Tensor, ...]
 
@@ -60,15 +64,7 @@ def cosine_distances(query: Tensor, gallery: Tensor) -> Tensor:
     >>> cosine_distances(east[None], torch.stack([east, north, west]))
     tensor([[0., 2., 4.]])
     """
-    if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
-        raise ValueError(
-            "embeddings must be (images, width) with one width, "
-            f"got query {tuple(query.shape)} and gallery {tuple(gallery.shape)}"
-        )
-    with torch.autocast(query.device.type, enabled=False):
-        query = F.normalize(query.float(), dim=1)
-        gallery = F.normalize(gallery.float(), dim=1)
-        return 2 - 2 * query @ gallery.T  # (Q, G)
+    return _distances_of_normalised(*_normalised(query, gallery))
 
 
 def rank_gallery(
@@ -108,30 +104,22 @@ def rank_gallery(
     return Ranking(order, hits, num_ranked=(~ignored).sum(1))
 
 
-def average_precision(hits: Tensor) -> Tensor:
+def average_precision(ranks: Tensor) -> Tensor:
     """Mean, over the matches, of the precision at the rank of each.
 
-        AP = 1/M sum over matches m of  (matches among the first r_m) / r_m
+        AP = 1/M sum over m of  m / r_m
 
-    M   number of matches          r_m  rank of match m, from 1
-    hits (..., G) bool, nearest first; returns (...) float64, nan without a match.
+    M   number of matches          r_1 < ... < r_M  their ranks, from 1
+    ranks (..., M), inf behind the last; returns (...) float64, nan without a match.
     No interpolation: rectangles, not trapezoids.
 
-    >>> average_precision(torch.tensor([True, False, True, False]))  # (1/1 + 2/3) / 2
+    >>> average_precision(torch.tensor([1.0, 3.0, math.inf]))  # (1/1 + 2/3) / 2
     tensor(0.8333, dtype=torch.float64)
     """
-    ranks = torch.arange(1, hits.shape[-1] + 1, device=hits.device)
-    precision = hits.cumsum(-1).double() / ranks  # (..., G)
-    return (precision * hits).sum(-1) / hits.sum(-1)
-
-
-def first_rank(hits: Tensor) -> Tensor:
-    """Rank of the first match from 1, 0 without one: (..., G) bool -> (...).
-
-    >>> first_rank(torch.tensor([[False, True, True], [False, False, False]]))
-    tensor([2, 0])
-    """
-    return torch.where(hits.any(-1), hits.byte().argmax(-1) + 1, 0)
+    found = torch.arange(1, ranks.shape[-1] + 1, device=ranks.device)
+    precision = found / ranks.double()  # (..., M), 0 behind the last match
+    # summed one by one: what stands behind the last match leaves no trace
+    return precision.cumsum(-1)[..., -1] / ranks.isfinite().sum(-1)
 
 
 @torch.no_grad()
@@ -171,18 +159,23 @@ def evaluate(
     if max_rank < 1 or chunk_size < 1:
         raise ValueError(f"{max_rank=} and {chunk_size=} must be at least 1")
     query_labels = _labels("query", query, pids=query_pids, camids=query_camids)
-    labels = _labels("gallery", gallery, pids=gallery_pids, camids=gallery_camids)
+    gallery_labels = _labels(
+        "gallery", gallery, pids=gallery_pids, camids=gallery_camids
+    )
     total, width = num_images(query), num_images(gallery)
+    if distances is cosine_distances:  # normalise the gallery once, not for each chunk
+        query, gallery = _normalised(query, gallery)
+        distances = _distances_of_normalised
+    known = relations(**query_labels, **gallery_labels)
     precisions, first_ranks = [], []
     for start in range(0, total, chunk_size):
         rows = slice(start, start + chunk_size)
-        chunk = {name: values[rows] for name, values in query_labels.items()}
         size = min(chunk_size, total - start)
         measured = distances(take(query, rows), gallery)
         measured = checked_distances(measured, (size, width), start)
-        ranking = rank_gallery(measured, **chunk, **labels)
-        precisions.append(average_precision(ranking.hits))
-        first_ranks.append(first_rank(ranking.hits))
+        ranks = match_ranks(measured, known, rows)
+        precisions.append(average_precision(ranks))
+        first_ranks.append(ranks[:, 0].nan_to_num(posinf=0).long())
     found = torch.cat(precisions), torch.cat(first_ranks)
     return _scores(*found, query_labels["query_pids"], max_rank)
 
@@ -231,15 +224,30 @@ def checked_distances(
             f"distances must be floating point of shape {shape} (queries, gallery), "
             f"got {distances.dtype} {tuple(distances.shape)}"
         )
-    finite = distances.isfinite()
-    if not finite.all():
-        row, column = (~finite).nonzero()[0].tolist()
+    if not torch.stack(distances.aminmax()).isfinite().all():  # nan is seen by both
+        row, column = (~distances.isfinite()).nonzero()[0].tolist()
         raise ValueError(
             f"distance of query {first_query + row} to gallery image {column} is "
             f"{distances[row, column].item()}: look for nan or inf in the embeddings "
             "of both"
         )
     return distances
+
+
+def _normalised(query: Tensor, gallery: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in float32 and of length one; raises where their widths differ."""
+    if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
+        raise ValueError(
+            "embeddings must be (images, width) with one width, "
+            f"got query {tuple(query.shape)} and gallery {tuple(gallery.shape)}"
+        )
+    return F.normalize(query.float(), dim=1), F.normalize(gallery.float(), dim=1)
+
+
+def _distances_of_normalised(query: Tensor, gallery: Tensor) -> Tensor:
+    """2 - 2 cos: (Q, G)."""
+    with torch.autocast(query.device.type, enabled=False):
+        return (-2 * query @ gallery.T).add_(2)
 
 
 def _labels(role: str, features: Features, **labels: Tensor) -> dict[str, Tensor]:

@@ -96,9 +96,10 @@ def test_average_precision_is_that_of_scikit_learn():
     generator = torch.Generator().manual_seed(0)
     hits = torch.rand(20, 30, generator=generator) < 0.2
     hits[:, 7] = True
+    ranks = torch.where(hits, torch.arange(1.0, 31), math.inf).sort().values
     expected = [average_precision_score(row, -np.arange(30)) for row in hits.numpy()]
-    np.testing.assert_allclose(average_precision(hits), expected, rtol=1e-12)
-    assert average_precision(torch.zeros(3, dtype=torch.bool)).isnan()
+    np.testing.assert_allclose(average_precision(ranks), expected, rtol=1e-12)
+    assert average_precision(torch.full((3,), math.inf)).isnan()
 
 
 def test_same_camera_is_ignored_and_takes_no_rank():

@@ -9,6 +9,8 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from torch import Tensor
 
+from reidlib.evaluation.metrics import rank_gallery
+
 GOLDEN = Path(__file__).parents[1] / "golden"
 LABELS = ("query_pids", "gallery_pids", "query_camids", "gallery_camids")
 
@@ -51,6 +53,14 @@ def loop(distances, query_pids, gallery_pids, query_camids, gallery_camids, max_
         precisions.append(total / found)
         curves.append([float(any(ranked[:k])) for k in range(1, max_rank + 1)])
     return precisions, np.mean(curves, axis=0)
+
+
+def by_sorting(distances, **labels):
+    """The protocol by sorting the whole gallery: average precisions and first ranks."""
+    hits = rank_gallery(distances, **labels).hits
+    precision = hits.cumsum(1).double() / torch.arange(1, hits.shape[1] + 1)
+    first = torch.where(hits.any(1), hits.byte().argmax(1) + 1, 0)
+    return (precision * hits).sum(1) / hits.sum(1), first
 
 
 @st.composite
