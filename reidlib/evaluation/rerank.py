@@ -17,15 +17,15 @@ d is the squared Euclidean distance of L2-normalised embeddings over queries and
 gallery together, each row divided by its largest value; k1/2 is rounded. That d and V
 are divided is how the field runs it; it makes sum max = 2 - sum min.
 
-V has (Q + G)² entries, nearly all of them 0. Only the others are kept, and distances
-are made for a chunk of rows at a time: where the usual implementation holds several
-(Q + G)² matrices (35 GB each on MSMT17), this one holds none.
+The distances of all pairs are made once, for a chunk of images at a time; of them stay
+each image's nearest and its largest. V has (Q + G)² entries, nearly all of them 0: only
+the others are made and kept. Where the usual implementation holds several (Q + G)²
+matrices (35 GB each on MSMT17), this one holds none.
 
 Shapes     Q queries, G gallery images, N = Q + G, D embedding width,
-           n images of one chunk, q of them queries, K nearest, H nearest at half k1
+           n images of one chunk (q where they are queries), K nearest, H at half k1
 """
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -47,10 +47,19 @@ class Sparse(NamedTuple):
     values: Tensor  # (entries,)
 
 
+class Nearest(NamedTuple):
+    """What is kept of the distances of all pairs: every image's nearest, K of them."""
+
+    images: Tensor  # (N, K) the own number first
+    distances: Tensor  # (N, K) each row divided by its image's largest distance
+    largest: Tensor  # (N,)
+
+
 class Neighbourhoods(NamedTuple):
     """All that re-ranked distances are made from; queries come before the gallery."""
 
-    embeddings: Tensor  # (N, D)
+    embeddings: Tensor  # (N, D) L2-normalised
+    largest: Tensor  # (N,) every image's largest distance, by which its row is divided
     nearest: Tensor  # (N, k2) the images over which V is averaged
     vectors: Sparse  # V before this mean, N rows
     gallery: Sparse  # V after it, transposed: N rows, G columns
@@ -138,31 +147,31 @@ def find_neighbourhoods(
     embeddings = _joined(query, gallery)
     images = torch.arange(len(embeddings), device=query.device)
     chunks = images.split(chunk_size)
-    depth = max(k1 + 1, k2)
-    nearest = torch.cat([_nearest(embeddings, rows, depth) for rows in chunks])
-    half = nearest[:, : round(k1 / 2) + 1]  # (N, H)
-    vectors = _vectors(embeddings, nearest[:, : k1 + 1], half, chunks)
-    nearest = nearest[:, :k2]  # (N, k2)
+    near = _nearest(embeddings, chunks, max(k1 + 1, k2))
+    vectors = _vectors(embeddings, near, chunks, k1)
+    nearest = near.images[:, :k2]  # (N, k2)
     inverted = _inverted(vectors, nearest, images[len(query) :].split(chunk_size))
     return Neighbourhoods(
-        embeddings, nearest, vectors, inverted, len(query), lambda_value
+        embeddings, near.largest, nearest, vectors, inverted, len(query), lambda_value
     )
 
 
 @torch.no_grad()
 def reranked_distances(found: Neighbourhoods, rows: Tensor) -> Tensor:
     """Re-ranked distances (q, G) of the queries with numbers rows (q,)."""
-    original = _relative_distances(found.embeddings, rows)[:, found.num_queries :]
-    vectors = _expand(found.vectors, found.nearest[rows])  # (q, N)
-    row, column, value = _entries_of(vectors, torch.arange(len(rows)).to(rows))
+    gallery = found.embeddings[found.num_queries :]
+    original = _distances(found.embeddings[rows], gallery)  # (q, G)
+    original /= found.largest[rows, None]
+    row, column, value = _averaged(found.vectors, found.nearest[rows])
     entry, image, other_value = _rows_of(found.gallery, column)
     smaller = torch.minimum(value[entry], other_value)
     # float64: the order of summation on a GPU then leaves no trace in float32
     overlap = original.new_zeros(original.shape, dtype=torch.float64)
     place = row[entry] * original.shape[1] + image
     overlap.view(-1).index_add_(0, place, smaller.double())
+    overlap = overlap.float()
     jaccard = 1 - overlap / (2 - overlap)
-    return torch.lerp(jaccard, original.double(), found.lambda_value).float()
+    return jaccard.lerp_(original, found.lambda_value)
 
 
 def _joined(query: Tensor, gallery: Tensor) -> Tensor:
@@ -183,18 +192,23 @@ def _joined(query: Tensor, gallery: Tensor) -> Tensor:
     return F.normalize(torch.cat([query, gallery]).float(), dim=1)
 
 
-def _relative_distances(embeddings: Tensor, rows: Tensor) -> Tensor:
-    """d: (n, N), each row divided by its largest value."""
-    with torch.autocast(embeddings.device.type, enabled=False):
-        distances = (2 - 2 * embeddings[rows] @ embeddings.T).clamp_min(0)
-    return distances / distances.amax(1, keepdim=True).clamp_min(TINY)
+def _distances(some: Tensor, others: Tensor) -> Tensor:
+    """d before its division, of normalised embeddings: (n, others)."""
+    with torch.autocast(some.device.type, enabled=False):
+        return (-2 * some @ others.T).add_(2).clamp_min_(0)
 
 
-def _nearest(embeddings: Tensor, rows: Tensor, count: int) -> Tensor:
-    """The nearest images, each image's own number first: (n, count or N)."""
-    distances = _relative_distances(embeddings, rows)
-    distances[torch.arange(len(rows)), rows] = -1  # itself, before any duplicate
-    return distances.topk(min(count, len(embeddings)), largest=False).indices
+def _nearest(embeddings: Tensor, chunks: Sequence[Tensor], count: int) -> Nearest:
+    """The nearest images of each, `count` or all, and how near they are."""
+    lists = []
+    for rows in chunks:
+        distances = _distances(embeddings[rows], embeddings)  # (n, N)
+        largest = distances.amax(1).clamp_min(TINY)
+        distances[torch.arange(len(rows)), rows] = -1  # itself, before any duplicate
+        found = distances.topk(min(count, len(embeddings)), largest=False)
+        relative = found.values.clamp_min(0) / largest[:, None]
+        lists.append(Nearest(found.indices, relative, largest))
+    return Nearest(*map(torch.cat, zip(*lists, strict=True)))
 
 
 def _mutual(nearest: Tensor, rows: Tensor) -> Tensor:
@@ -204,8 +218,12 @@ def _mutual(nearest: Tensor, rows: Tensor) -> Tensor:
 
 def _members(
     rows: Tensor, whole: Tensor, whole_mutual: Tensor, half: Tensor, half_mutual: Tensor
-) -> Tensor:
-    """R*: (n, N) bool, from the nearest at k1 (N, K) and at k1/2 (N, H)."""
+) -> tuple[Tensor, Tensor]:
+    """R* of the images rows (n,), from the nearest at k1 (N, K) and at k1/2 (N, H).
+
+    Pairs of image and member as one number, image · N + member: those of R(p, k1), and
+    those that were added.
+    """
     candidates, mutual = whole[rows], whole_mutual[rows]  # (n, K)
     offered, offers = half[candidates], half_mutual[candidates]  # (n, K, H)
     same = offered[..., None] == candidates[:, None, None, :]  # (n, K, H, K)
@@ -213,51 +231,53 @@ def _members(
     accepted = 3 * (inside & offers).sum(-1) > 2 * offers.sum(-1)  # (n, K)
     added = offers & (accepted & mutual)[..., None]  # (n, K, H)
 
-    members = torch.zeros(len(rows), len(whole), dtype=torch.bool, device=rows.device)
-    row, place = mutual.nonzero(as_tuple=True)
-    members[row, candidates[row, place]] = True
-    row, candidate, place = added.nonzero(as_tuple=True)
-    members[row, offered[row, candidate, place]] = True
-    return members
+    first = rows * len(whole)  # (n,) an image and its member as one number
+    own = (first[:, None] + candidates)[mutual]
+    added = (first[:, None, None] + offered)[added].unique()
+    return own, added[~torch.isin(added, own)]
 
 
 def _vectors(
-    embeddings: Tensor, whole: Tensor, half: Tensor, chunks: Sequence[Tensor]
+    embeddings: Tensor, near: Nearest, chunks: Sequence[Tensor], k1: int
 ) -> Sparse:
     """V before the mean: N rows, N columns."""
+    whole = near.images[:, : k1 + 1]  # (N, K)
+    half = near.images[:, : round(k1 / 2) + 1]  # (N, H)
     whole_mutual = torch.cat([_mutual(whole, rows) for rows in chunks])  # (N, K)
     half_mutual = torch.cat([_mutual(half, rows) for rows in chunks])  # (N, H)
     entries = []
     for rows in chunks:
-        members = _members(rows, whole, whole_mutual, half, half_mutual)  # (n, N)
-        distances = _relative_distances(embeddings, rows)
-        weights = (-distances).masked_fill(~members, -math.inf).softmax(1)
-        entries.append(_entries_of(weights, rows))
-    return _sparse(entries, len(embeddings))
+        own, added = _members(rows, whole, whole_mutual, half, half_mutual)
+        known = near.distances[rows, : k1 + 1][whole_mutual[rows]]
+        image, member = added // len(whole), added % len(whole)
+        cosine = torch.linalg.vecdot(embeddings[image], embeddings[member])
+        made = (2 - 2 * cosine).clamp_min(0) / near.largest[image]
+        pairs = torch.cat([own, added])
+        image, member = pairs // len(whole), pairs % len(whole)
+        value, row = torch.cat([known, made]).neg().exp(), image - rows[0]
+        total = value.new_zeros(len(rows), dtype=torch.float64)
+        total.index_add_(0, row, value.double())
+        entries.append((image, member, value / total.float()[row]))
+    return _sparse(entries, len(whole))
 
 
 def _inverted(vectors: Sparse, nearest: Tensor, gallery: Sequence[Tensor]) -> Sparse:
     """V of the gallery after the mean, transposed: who shares a neighbour."""
     first, entries = int(gallery[0][0]), []
     for rows in gallery:
-        image, column, value = _entries_of(_expand(vectors, nearest[rows]), rows)
-        entries.append((column, image - first, value))
+        image, column, value = _averaged(vectors, nearest[rows])
+        entries.append((column, image + (rows[0] - first), value))
     return _sparse(entries, len(nearest))
 
 
-def _expand(vectors: Sparse, nearest: Tensor) -> Tensor:
-    """Mean of V over an image's nearest (n, k2): (n, N)."""
-    total = vectors.values.new_zeros(len(nearest), len(vectors.starts))
-    for neighbour in nearest.T:
-        row, column, value = _rows_of(vectors, neighbour)
-        total[row, column] += value
-    return total / nearest.shape[1]
-
-
-def _entries_of(matrix: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Row number, column and value of each entry that is not 0."""
-    row, column = matrix.nonzero(as_tuple=True)
-    return rows[row], column, matrix[row, column]
+def _averaged(vectors: Sparse, nearest: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean of V over an image's nearest (n, k2): which of the n, column, value."""
+    which, column, value = _rows_of(vectors, nearest.flatten())
+    place = torch.stack([which // nearest.shape[1], column])
+    shape = len(nearest), len(vectors.starts)
+    terms = torch.sparse_coo_tensor(place, value, shape, check_invariants=False)
+    total = terms.coalesce()  # one entry per place, their sum
+    return *total.indices(), total.values() / nearest.shape[1]
 
 
 def _rows_of(matrix: Sparse, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
