@@ -16,23 +16,24 @@ from reidrun.runs.environment import ROOT
 SCIENCE: dict[str, set[str]] = {
     "checks": set(),
     "files": set(),
-    "weights": {"files"},
+    "reading": set(),
+    "weights": {"files", "reading"},
     "losses": {"checks"},
     "pedestrians": {"checks"},
-    "data": {"checks", "files"},
-    "backbones": {"weights", "checks", "files"},
+    "data": {"checks", "files", "reading"},
+    "backbones": {"weights", "checks", "files", "reading"},
     "models": {"backbones", "losses", "checks"},
-    "benchmarks": {"data", "pedestrians", "checks", "files"},
+    "benchmarks": {"data", "pedestrians", "checks", "files", "reading"},
     "evaluation": {"data"},
     "training": {"evaluation", "data", "weights", "checks"},
-    "analysis": {"evaluation", "data", "pedestrians", "files"},
+    "analysis": {"evaluation", "data", "pedestrians", "files", "reading"},
     "prepare": {
         *("models", "training", "evaluation", "data", "backbones", "losses"),
-        *("pedestrians", "weights", "files"),
+        *("pedestrians", "weights", "files", "reading"),
     },
     "plots": {"data", "evaluation.metrics"},
 }
-REPORTING = {"benchmarks", "checks", "files", "evaluation.statistics"}
+REPORTING = {"benchmarks", "checks", "files", "reading", "evaluation.statistics"}
 RUNNING: dict[str, set[str]] = {
     "runs": REPORTING,
     "reports": REPORTING,

@@ -20,12 +20,13 @@ from tqdm import tqdm
 from reidlib.benchmarks.catalog import TITLES
 from reidlib.benchmarks.counts import PUBLISHED, Counts, Tally
 from reidlib.benchmarks.loading import MARKER, marker
-from reidlib.benchmarks.readers.folders import DataError, shown
+from reidlib.benchmarks.readers.folders import DataError
 from reidlib.benchmarks.readers.market import SPLIT_FOLDERS
 from reidlib.benchmarks.readers.msmt17 import VERSIONS, version_of
 from reidlib.data.samples import mask_path
 from reidlib.pedestrians import Shot, draw
 from reidlib.pedestrians.scenes import WORLDS
+from reidlib.reading import shown
 
 WORLD = "plaza"
 VIEWS = WORLDS[WORLD].cameras

@@ -27,17 +27,20 @@ from reidlib.benchmarks.readers.folders import (
     REMEDIES,
     AbsentError,
     DataError,
+    absent,
     complaint,
     duplicates,
     faults,
+    is_folder,
     plain,
     refuse,
-    shown,
     subfolders,
 )
+from reidlib.benchmarks.readers.layouts import TREES
 from reidlib.checks import unknown
 from reidlib.data.samples import Benchmark
 from reidlib.pedestrians import RECIPES, ensure_benchmark
+from reidlib.reading import shown
 
 BENCHMARKS = tuple(sorted(TITLES))
 logger = logging.getLogger(__name__)
@@ -157,7 +160,7 @@ def load_benchmarks(
 
 
 def _is_absent(name: str, data_root: Path | str) -> bool:
-    if name not in BENCHMARKS or is_drawn(name) or (Path(data_root) / name).is_dir():
+    if name not in BENCHMARKS or is_drawn(name) or is_folder(Path(data_root) / name):
         return False
     try:
         _find(name, Path(data_root))
@@ -199,11 +202,13 @@ def read_found(name: str, root: Path) -> Found:
 def _start(name: str, data_root: Path | str) -> Path:
     """Where to look for a benchmark: in the folder of its name, if there is one."""
     own = Path(data_root) / name
-    return own if own.is_dir() else Path(data_root)
+    return own if is_folder(own) else Path(data_root)
 
 
 def _find(name: str, start: Path) -> Path:
     """The benchmark's own folder, at or below `start`; else AbsentError."""
+    if not is_folder(start):
+        raise absent(start, (), TREES[name])
     return READERS[name].find(start, name)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from open_clip.tokenizer import SimpleTokenizer, tokenize
@@ -19,9 +19,11 @@ from torch import Tensor
 
 from reidlib.data.loaders import Batch, TestBatch
 from reidlib.data.samples import Sample
+from reidlib.reading import json_object, read_lines, reading
 
 FILE = "captions.jsonl"
 REMEDY = "notebooks/prepare/captions.ipynb makes what is missing"
+CORRECT = "correct it, and keep the other lines"
 
 
 class Captions(NamedTuple):
@@ -34,22 +36,25 @@ class Captions(NamedTuple):
 def read_captions(root: Path) -> dict[Path, Captions]:
     """Captions by image path, from `captions.jsonl` below a benchmark's root.
 
-    Raises FileNotFoundError for a benchmark without captions, ValueError for a line
-    that cannot be read.
+    Raises FileNotFoundError for a benchmark without captions, ValueError naming file
+    and line for a caption that is no text, and for what is not UTF-8.
     """
-    path, found = root / "captions.jsonl", {}
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                row = json.loads(line)
-                texts = Captions(str(row["person"]), str(row["background"]))
-                found[root / row["image"]] = texts
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(
-                    f"{path}, line {number}: no image, person and background in JSON"
-                    f" ({error}): delete the line and have it made again"
-                ) from None
+    path, found = root / FILE, {}
+    for number, line in read_lines(path, CORRECT):
+        with reading(path, CORRECT, line=number):
+            row = json_object(line)
+            texts = Captions(_text(row, "person"), _text(row, "background"))
+            found[root / _text(row, "image")] = texts
     return found
+
+
+def _text(row: Mapping[str, Any], key: str) -> str:
+    """What a line says of a key. Raises ValueError where that is no text."""
+    if not isinstance(row.get(key), str):
+        found = f"{key} is {json.dumps(row[key])[:80]}" if key in row else f"no {key}"
+        raise ValueError(f"{found}, where image, person and background are texts")
+    row[key].encode()  # JSON can spell halves of letters, which no tokenizer reads
+    return row[key]
 
 
 def captions_of(samples: Iterable[Sample]) -> dict[Path, Captions]:

@@ -16,10 +16,17 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
-from reidlib.data.captions import FILE, Captions, captions_of, read_captions
+from reidlib.data.captions import (
+    CORRECT,
+    FILE,
+    Captions,
+    captions_of,
+    read_captions,
+)
 from reidlib.data.samples import Sample
 from reidlib.files import write_bytes
 from reidlib.prepare.pipelines import load_pipeline
+from reidlib.reading import json_object, read_lines
 
 Captioner = Callable[[Sequence[Image.Image], str], list[str]]
 PROMPTS = Captions(
@@ -93,7 +100,8 @@ def write_captions(
     Images are named by their path below `folder_above`. Returns how many were written;
     an image without an answer gets no line, and is asked about again next time. A run
     that was interrupted goes on: each batch is on disk as soon as it is answered, and a
-    last line that was cut off is dropped.
+    last line that was cut off is dropped. Raises ValueError for captions there that
+    cannot be read.
     """
     file, above = root / FILE, folder_above(samples)
     root.mkdir(parents=True, exist_ok=True)
@@ -122,8 +130,17 @@ def _answers(paths: Sequence[Path], captioner: Captioner) -> list[Captions]:
 
 
 def _mend(file: Path) -> None:
-    """Drop a last line that has no end; make the file if there is none."""
+    """End the last line, or drop it where it was cut off; make an absent file.
+
+    What is not UTF-8 is refused as it is: the words in it are somebody's.
+    """
     content = file.read_bytes() if file.is_file() else b""
-    whole = content[: content.rfind(b"\n") + 1]
-    if whole != content or not content:
-        write_bytes(file, whole)
+    start = content.rfind(b"\n") + 1
+    if content and start == len(content):
+        return
+    last = [line for _, line in read_lines(file, CORRECT)][-1:] if content else []
+    try:
+        json_object("".join(last))
+        write_bytes(file, content + b"\n")
+    except ValueError:
+        write_bytes(file, content[:start])

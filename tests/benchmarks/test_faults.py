@@ -12,6 +12,7 @@ from toys.small_sets import SETS, counts_of, write_picture, write_set
 
 from reidlib import benchmarks as readers
 from reidlib.benchmarks import DataError, check, load_benchmark
+from reidlib.benchmarks.loading import missing_data
 
 TRAIN, TEST = "bounding_box_train", "bounding_box_test"
 FIRST = f"{TRAIN}/0002_c1s1_000451_03.jpg"
@@ -63,6 +64,18 @@ def draw(place: str) -> Callable[[Path], object]:
     return lambda root: write_picture(root / place)
 
 
+def replace(place: str, make: Callable[[Path], object]) -> Callable[[Path], None]:
+    def do(root: Path) -> None:
+        (root / place).unlink(missing_ok=True)
+        make(root / place)
+
+    return do
+
+
+def loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
 def empty(root: Path) -> None:
     shutil.rmtree(root)
     root.mkdir()
@@ -112,6 +125,14 @@ HANDLED = {
     ),
     "a list that ends without a line": Fault(
         append("list_query.txt", ""), "", "msmt17"
+    ),
+    "lists made on Windows": Fault(
+        lambda root: [
+            path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+            for path in root.glob("list_*.txt")
+        ],
+        "",
+        "msmt17",
     ),
 }
 REFUSED = {
@@ -197,7 +218,25 @@ REFUSED = {
         "msmt17",
     ),
     "a list that is no text": Fault(
-        write("list_query.txt", b"\xff\xfe\x00"), "cannot be read as text", "msmt17"
+        write("list_query.txt", b"\xff\xfe\x00"),
+        r"list_query\.txt, line 1 cannot be read \(it is UTF-16: save it as UTF-8\)",
+        "msmt17",
+    ),
+    "a list that is a folder": Fault(
+        replace("list_query.txt", Path.mkdir),
+        r"list_query\.txt cannot be read \(it is a folder, not a file\): copy it from",
+        "msmt17",
+    ),
+    "a list that is a pipe without end": Fault(
+        replace("list_query.txt", os.mkfifo), r"list_query\.txt .*a pipe", "msmt17"
+    ),
+    "a list that is a link to itself": Fault(
+        replace("list_query.txt", loop), r"list_query\.txt .*symbolic link", "msmt17"
+    ),
+    "a list of names too long": Fault(
+        append("list_query.txt", f"{'x' * 300}/0000_000_01_0_0.jpg 0"),
+        r"1 file of the lists is not there(.|\n)*xxx/0000_000_01",
+        "msmt17",
     ),
     "lists without DukeMTMC-reID": Fault(
         lists_alone, "has the lists of Occluded-Duke, but no DukeM", "occluded_duke"
@@ -254,6 +293,18 @@ def test_a_malformed_folder_is_handled_or_named(tmp_path, monkeypatch, case):
         said = [str(error)]
     assert said, "the check says so as well"
     "".join([text, *said]).encode()  # can be printed
+
+
+@pytest.mark.parametrize("name", ["market1501", "msmt17", "occluded_duke"])
+def test_a_folder_with_a_name_that_no_folder_can_have_is_no_folder(tmp_path, name):
+    for place in (tmp_path / ("ü" * 200), tmp_path / "loop"):
+        if place.name == "loop":
+            place.symlink_to("loop")
+        with pytest.raises(DataError, match=r"is no folder\. Expected:\n<data_root>"):
+            load_benchmark(name, place)
+        assert "is no folder; --data names its" in missing_data(name, place)
+        with pytest.raises(DataError, match=r"is no folder\. Expected:\n<data_root>"):
+            check(name, place)
 
 
 def test_at_least_the_twelve_faults_are_tried():

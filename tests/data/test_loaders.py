@@ -198,11 +198,51 @@ def test_masks_and_captions_are_found_by_image_path(tmp_path):
     assert read_captions(root) == {path: data.Captions(person="A", background="B")}
 
 
-@pytest.mark.parametrize("line", ['{"image": "a.jpg", "person": "A"}', "{", "[]"])
-def test_a_line_of_captions_that_cannot_be_read_is_named(tmp_path, line):
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"image": "a.jpg", "person": "A"}', "no background, where image, person"),
+        ("{", "Expecting property name"),
+        ("[]", "a JSON list, where an object is wanted"),
+        ("[" * 100_000, "nested too deep"),
+        *[
+            (f'{{"image": "a.jpg", "person": {value}, "background": "B"}}', said)
+            for value, said in [
+                ("null", "person is null"),
+                ("NaN", "person is NaN"),
+                ("3.5", "person is 3.5"),
+                ('["a man", "in red"]', 'person is \\["a man", "in red"\\]'),
+                ('{"text": "a man"}', 'person is {"text": "a man"}'),
+                (r'"\ud800"', "surrogates not allowed"),
+            ]
+        ],
+        ('{"image": 3, "person": "A", "background": "B"}', "image is 3, where"),
+    ],
+)
+def test_a_line_of_captions_that_is_no_text_is_named_and_none_is_lost(
+    tmp_path, line, said
+):
     good = '{"image": "a.jpg", "person": "A", "background": "B"}'
     (tmp_path / "captions.jsonl").write_text(f"{good}\n{line}\n")
-    with pytest.raises(ValueError, match=r"captions\.jsonl, line 2: no image, person"):
+    with pytest.raises(
+        ValueError, match=rf"captions\.jsonl, line 2 .*{said}"
+    ) as caught:
+        read_captions(tmp_path)
+    assert "correct it, and keep the other lines" in str(caught.value)
+    assert "delete" not in str(caught.value)
+
+
+def test_captions_written_on_windows_are_read_and_other_encodings_named(tmp_path):
+    line = '{"image": "a.jpg", "person": "ein Mützenträger", "background": "B"}\r\n'
+    path = tmp_path / "captions.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + line.encode())
+    expected = data.Captions(person="ein Mützenträger", background="B")
+    assert read_captions(tmp_path) == {tmp_path / "a.jpg": expected}
+    path.write_bytes(f"\n{line}".encode("latin1"))
+    with pytest.raises(ValueError, match=r"captions\.jsonl, line 2 .*not UTF-8; if"):
+        read_captions(tmp_path)
+    path.write_bytes(line.encode("utf-16"))
+    with pytest.raises(ValueError, match=r"captions\.jsonl, line 1 .*UTF-16: save"):
         read_captions(tmp_path)
 
 

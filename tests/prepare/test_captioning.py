@@ -77,6 +77,21 @@ def test_an_interrupted_run_goes_on_after_its_last_whole_line(tmp_path):
     assert not list(out.glob(".*"))
 
 
+def test_a_last_line_that_is_whole_stays_and_a_foreign_file_as_it_is(tmp_path):
+    samples, out = drawn(tmp_path / "data", count=2), tmp_path / "out"
+    file = out / "captions.jsonl"
+    out.mkdir()
+    line = '{"image": "query/1.jpg", "person": "mine", "background": "mine too"}'
+    file.write_text(line)
+    assert write_captions(samples, captioning.stand_in, out, batch_size=2) == 1
+    assert file.read_text().startswith(line + "\n")
+    assert read_captions(out)[out / "query/1.jpg"] == Captions("mine", "mine too")
+    file.write_bytes(content := f"{line}\n".encode("utf-16"))
+    with pytest.raises(ValueError, match="UTF-16: save it as UTF-8"):
+        write_captions(samples, captioning.stand_in, out, batch_size=2)
+    assert file.read_bytes() == content
+
+
 def test_an_image_without_an_answer_is_asked_again(tmp_path):
     samples, out = drawn(tmp_path / "data", count=2), tmp_path / "out"
 

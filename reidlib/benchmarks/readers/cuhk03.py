@@ -22,11 +22,11 @@ from reidlib.benchmarks.readers.folders import (
     candidates,
     not_there,
     refuse,
-    shown,
 )
 from reidlib.benchmarks.readers.layouts import TREES
 from reidlib.data.samples import Benchmark, Sample
 from reidlib.files import written_whole
+from reidlib.reading import shown
 
 RAW = "cuhk-03.mat"
 RAW_FOLDERS = ("cuhk03", "cuhk03np", "cuhk03release")

@@ -9,10 +9,13 @@ from pathlib import Path
 
 from PIL import Image
 
+from reidlib.reading import read_lines, shown
+
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})  # in any case
 PART = 256  # files a thread takes at a time; a file server answers several threads
 SHOWN = 200  # bad files named in a message; the rest is counted
 END_MARKS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}  # by first bytes: JPEG, PNG
+PERMIT = "change its permissions"
 ONE = {"are": "is", "do": "does", "them": "it", "their": "its"}
 REMEDIES = {
     "are not there": "copy them from the release again",
@@ -38,14 +41,9 @@ class AbsentError(DataError):
 def absent(root: Path, missing: Iterable[str], tree: str) -> AbsentError:
     """The error for a folder that holds nothing of a data set, or is none."""
     said = f"no data in {shown(root)}: missing {', '.join(missing)}"
-    if not root.is_dir():
-        said = f"{shown(root)} is {'a file, ' if root.exists() else ''}no folder"
+    if not is_folder(root):
+        said = f"{shown(root)} is {'a file, ' if os.access(root, os.F_OK) else ''}no folder"
     return AbsentError(said, tree)
-
-
-def shown(path: Path) -> str:
-    """A path that can be printed, whatever its bytes are."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def complaint(paths: Sequence[Path], fault: str, remedy: str) -> str:
@@ -104,9 +102,19 @@ def plain(name: str) -> str:
 
 def subfolders(folder: Path) -> list[Path]:
     """The folders in a folder, sorted; none in what is no folder."""
-    if not folder.is_dir():
+    if not is_folder(folder):
         return []
-    return [Path(entry.path) for entry in listing(folder) if entry.is_dir()]
+    return [Path(entry.path) for entry in listing(folder) if is_folder(entry)]
+
+
+def is_folder(path: Path | os.DirEntry) -> bool:
+    """Whether a path leads to a folder; a name too long or a loop of links does not."""
+    try:
+        return path.is_dir()
+    except PermissionError:
+        raise DataError(f"{shown(path)} may not be read; {PERMIT}") from None
+    except OSError:
+        return False
 
 
 def listing(folder: Path) -> list[os.DirEntry]:
@@ -115,8 +123,7 @@ def listing(folder: Path) -> list[os.DirEntry]:
         with os.scandir(folder) as entries:
             seen = [entry for entry in entries if not entry.name.startswith(".")]
     except PermissionError:
-        message = f"{shown(folder)} may not be read; change its permissions"
-        raise DataError(message) from None
+        raise DataError(f"{shown(folder)} may not be read; {PERMIT}") from None
     return sorted(seen, key=lambda entry: entry.name)
 
 
@@ -127,7 +134,7 @@ def not_there(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         folder = path.parent
         if folder not in names:
-            inside = listing(folder) if folder.is_dir() else []
+            inside = listing(folder) if is_folder(folder) else []
             names[folder] = {entry.name for entry in inside}
         if path.name not in names[folder]:
             missing.append(path)
@@ -140,7 +147,7 @@ def images(folder: Path, split: str, tree: str, *, nested: bool = False) -> list
     Other files are ignored. Raises DataError where there is no folder or no image, and
     for names that are not UTF-8.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         message = f"{split}: no folder {shown(folder)}. Expected:\n{tree}"
         raise DataError(message)
     inner = subfolders(folder)
@@ -160,7 +167,7 @@ def _images_in(folder: Path) -> list[Path]:
     return [
         Path(entry.path)
         for entry in listing(folder)
-        if Path(entry.name).suffix.lower() in SUFFIXES and not entry.is_dir()
+        if Path(entry.name).suffix.lower() in SUFFIXES and not is_folder(entry)
     ]
 
 
@@ -174,14 +181,11 @@ def _is_utf8(path: Path) -> bool:
 
 def text_lines(path: Path, name: str) -> list[str]:
     """The lines of a list of the benchmark `name` that hold something, stripped."""
+    remedy = f"copy it from the release; `reid data tree {name}` shows where to"
     try:
-        lines = path.read_text("utf-8").splitlines()
+        return [line for _, line in read_lines(path, remedy, raises=DataError)]
     except FileNotFoundError:
-        remedy = f"copy it from the release; `reid data tree {name}` shows where to"
         raise DataError(f"no list {shown(path)}: {remedy}") from None
-    except (PermissionError, UnicodeDecodeError) as error:
-        raise DataError(f"{shown(path)} cannot be read as text: {error}") from None
-    return [line.strip() for line in lines if line.strip()]
 
 
 def duplicates(paths: Iterable[Path]) -> list[Path]:

@@ -11,10 +11,10 @@ from reidlib.benchmarks.readers.folders import (
     images,
     plain,
     refuse,
-    shown,
 )
 from reidlib.benchmarks.readers.layouts import TREES
 from reidlib.data.samples import Benchmark, Sample
+from reidlib.reading import shown
 
 SPLIT_FOLDERS = {
     "train": "bounding_box_train",

@@ -14,11 +14,11 @@ from reidlib.benchmarks.readers.folders import (
     candidates,
     not_there,
     refuse,
-    shown,
 )
 from reidlib.benchmarks.readers.folders import text_lines as read_lines
 from reidlib.benchmarks.readers.layouts import TREES
 from reidlib.data.samples import Benchmark, Sample
+from reidlib.reading import shown
 
 VERSIONS = {  # folders of training and test images
     "V1": ("train", "test"),

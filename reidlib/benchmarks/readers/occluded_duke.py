@@ -13,11 +13,11 @@ from reidlib.benchmarks.readers.folders import (
     candidates,
     not_there,
     refuse,
-    shown,
 )
 from reidlib.benchmarks.readers.folders import text_lines as read_lines
 from reidlib.benchmarks.readers.layouts import TREES
 from reidlib.data.samples import Benchmark
+from reidlib.reading import shown
 
 LISTS = {split: f"{split}.list" for split in market.SPLIT_FOLDERS}
 DUKE_FOLDERS = {  # where the files of each list lie in DukeMTMC-reID

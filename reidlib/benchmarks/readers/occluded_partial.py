@@ -15,11 +15,11 @@ from reidlib.benchmarks.readers.folders import (
     images,
     not_there,
     refuse,
-    shown,
 )
 from reidlib.benchmarks.readers.folders import text_lines as read_lines
 from reidlib.benchmarks.readers.layouts import TREES
 from reidlib.data.samples import Benchmark, Sample
+from reidlib.reading import shown
 
 QUERY_CAMERA, GALLERY_CAMERA = 0, 1
 NAME = re.compile(r"(\d+)(_\S*)?")
