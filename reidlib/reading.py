@@ -58,7 +58,8 @@ def reading(
 
     line   of the file, from 1; 0 where it has none
     Refuses beforehand what is no file: a folder, a pipe, which may never end, a link
-    that leads to itself. FileNotFoundError and `raises` from inside pass as they are.
+    that leads to itself. FileNotFoundError passes as it is, and so
+    does an error of the kind `raises` that names the file.
     """
     try:
         _refuse_no_file(path)
@@ -66,7 +67,7 @@ def reading(
     except FileNotFoundError:
         raise
     except Exception as error:  # parsers raise many kinds, RecursionError among them
-        if type(error) is raises and str(error).startswith(shown(path)):
+        if isinstance(error, raises) and shown(path.name) in str(error):
             raise
         place = f"{shown(path)}, line {line}" if line else shown(path)
         raise raises(f"{place} cannot be read ({_reason(error)}): {remedy}") from error

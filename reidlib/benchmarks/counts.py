@@ -9,6 +9,8 @@ authors state.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from pydantic import TypeAdapter, ValidationError
+
 from reidlib.data.samples import Benchmark, Sample
 from reidlib.pedestrians import RECIPES
 from reidlib.pedestrians.benchmark import FOLDERS, entries
@@ -98,16 +100,22 @@ def expected(name: str, about: Mapping[str, Any]) -> Tally:
     """What a benchmark should hold: as published, or as a small drawn folder says."""
     if name in RECIPES:
         return _of_recipe(name)
-    counts = drawn_counts(name, about)
-    if counts is None:
-        return PUBLISHED[name]
-    splits = [Counts(*counts[split]) for split in SPLITS]
-    return Tally(*splits, *(counts[more] for more in Tally._fields[3:]))
+    return drawn_counts(name, about) or PUBLISHED[name]
 
 
-def drawn_counts(name: str, about: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def drawn_counts(name: str, about: Mapping[str, Any]) -> Tally | None:
     """What the marker of a small drawn folder says of a benchmark."""
     return about.get("counts", {}).get(name)
+
+
+def tallies(counts: object) -> dict[str, Tally]:
+    """The counts of a marker by benchmark. Raises ValueError for anything else."""
+    try:
+        return TypeAdapter(dict[str, Tally]).validate_python(counts)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        place = ".".join(map(str, ("counts", *fault["loc"])))
+        raise ValueError(f"{place}: {fault['msg']}") from None
 
 
 def _of_recipe(name: str) -> Tally:

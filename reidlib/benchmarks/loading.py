@@ -1,7 +1,6 @@
 """From the name of a benchmark and a folder to its images, whole and complete."""
 
 import contextlib
-import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from reidlib.benchmarks.counts import (
     differences,
     expected,
     namesakes,
+    tallies,
 )
 from reidlib.benchmarks.readers import (
     cuhk03,
@@ -40,7 +40,7 @@ from reidlib.benchmarks.readers.layouts import TREES
 from reidlib.checks import unknown
 from reidlib.data.samples import Benchmark
 from reidlib.pedestrians import RECIPES, ensure_benchmark
-from reidlib.reading import shown
+from reidlib.reading import read_json, reading, shown
 
 BENCHMARKS = tuple(sorted(TITLES))
 logger = logging.getLogger(__name__)
@@ -101,18 +101,19 @@ def marker(root: Path) -> dict:
 
     Raises DataError for one that cannot be read: drawings could be taken for people.
     """
+    path = root / MARKER
+    remedy = (
+        "it says whether these pictures are drawn: if they are, draw them again in a"
+        " new folder; if they are photographs, delete it"
+    )
     try:
-        about = json.loads((root / MARKER).read_text("utf-8"))
+        about = read_json(path, remedy, raises=DataError)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{shown(root / MARKER)} cannot be read ({error}), which says whether these"
-            " pictures are drawn: if they are, draw them again in a new folder; if they"
-            " are photographs, delete it"
-        ) from None
-    drawn = isinstance(about, dict) and about.get("drawn") is True
-    return about if drawn else {}
+    if about.get("drawn") is not True:
+        return {}
+    with reading(path, remedy, raises=DataError):
+        return about | {"counts": tallies(about.get("counts", {}))}
 
 
 def training_fault(name: str) -> str:

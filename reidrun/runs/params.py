@@ -5,6 +5,7 @@ scales/<scale>@<paper>, the variant's overrides, the command line. In a notebook
 `check_parameters` of injected.py checks what papermill injected.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from reidlib.checks import unknown
+from reidlib.reading import read_text, reading
 from reidrun.runs.errors import ParameterError
 from reidrun.runs.schema import Schema, validate
 
@@ -59,11 +61,22 @@ class Ablation(BaseModel, extra="forbid"):
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain YAML that refuses a name given twice, where PyYAML takes the last."""
+    """Plain YAML that refuses a name given twice, where PyYAML takes the last.
+
+    Aliases are refused too: a few lines of them can stand for gigabytes.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            line = event.start_mark.line + 1
+            raise ParameterError(f"*{event.anchor}, line {line}: write out the value")
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         names = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = sorted({str(name) for name in names if names.count(name) > 1})
+        counts = Counter(map(str, names))
+        twice = sorted(name for name, count in counts.items() if count > 1)
         if twice:
             line = node.start_mark.line + 1
             raise ParameterError(f"{', '.join(twice)}: given twice, from line {line}")
@@ -72,11 +85,13 @@ class _Loader(yaml.SafeLoader):
 
 def read_yaml(path: Path) -> Any:
     """Read a YAML file; an empty file is an empty mapping."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            content = yaml.load(file, Loader=_Loader)
-    except (ParameterError, yaml.YAMLError) as error:
-        raise ParameterError(f"{_short(path)}: {error}") from None
+    remedy = "write lines `name: value`"
+    text = read_text(path, remedy, raises=ParameterError)
+    with reading(path, remedy, raises=ParameterError):
+        try:
+            content = yaml.load(text, Loader=_Loader)
+        except (ParameterError, yaml.YAMLError) as error:
+            raise ParameterError(f"{_short(path)}: {error}") from None
     return {} if content is None else content
 
 

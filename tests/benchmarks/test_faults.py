@@ -325,3 +325,26 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path, monkeypatch, error):
     said = {PermissionError: "may not be read", FileNotFoundError: "are not there"}
     with pytest.raises(DataError, match=f"9 files {said[error]}"):
         load_benchmark("market1501", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"drawn": true, "counts": 0}', "counts: Input should be a valid dict"),
+        ('{"drawn": true, "counts": {"market1501": {"train": 7}}}', "1501.train: "),
+        ('{"drawn": true, "counts": {"market1501": {}}}', "counts.market1501.train: "),
+        ('{"drawn": true, "counts": {"market1501": ["x", 3, 1]}}', "1501.0: Input"),
+        ("[" * 100_000, "nested too deep"),
+        ("[]", "a JSON list"),
+        ("\N{LATIN SMALL LETTER E WITH ACUTE}".encode("latin1"), "is not UTF-8"),
+    ],
+)
+def test_a_marker_of_other_types_is_named(tmp_path, text, said):
+    root = write_set("market1501", tmp_path / "market1501")
+    content = text if isinstance(text, bytes) else text.encode()
+    (root / "about.json").write_bytes(content)
+    for look in (load_benchmark, check):
+        with pytest.raises(DataError, match=r"about\.json cannot be read") as caught:
+            look("market1501", tmp_path)
+        assert said in str(caught.value)
+        assert "if they are photographs, delete it" in str(caught.value)

@@ -82,6 +82,33 @@ def test_faults_in_a_layer_name_the_file(merge, toy_root, name, text, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"seed: caf\xe9", r"base\.yaml .*byte 0xe9 in line 1 is not UTF-8"),
+        (b"seed: 2001-99-99", r"base\.yaml cannot be read \(month must be in 1..12\)"),
+        (b"seed: 0x_", r"base\.yaml cannot be read \(invalid literal for int"),
+        (b"seed: !!bool maybe", r"base\.yaml cannot be read"),
+        (b"seed: !!timestamp x", r"base\.yaml cannot be read"),
+        (b"a: " + b"[" * 20_000, r"base\.yaml cannot be read \(it is nested too deep"),
+        (b"? [a, b]\n: 1", r"base\.yaml: .*unhashable key"),
+        (b"a: &x [1]\nb: [*x, *x]", r"base\.yaml: \*x, line 2: write out the value"),
+    ],
+)
+def test_a_layer_that_is_no_plain_yaml_is_named(tmp_path, content, said):
+    path = tmp_path / "params" / "base.yaml"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(ParameterError, match=f"(?s){said}"):
+        params.read_layer(path)
+
+
+def test_a_layer_with_a_byte_order_mark_is_read(tmp_path):
+    path = tmp_path / "base.yaml"
+    path.write_bytes(b"\xef\xbb\xbfepochs: 2  # of M\xc3\xbcller")
+    assert params.read_layer(path) == {"epochs": 2}
+
+
 def test_faults_in_a_variant_or_on_the_command_line_say_so(merge, toy_root):
     with pytest.raises(ParameterError, match="command line: epochs: 'many' is a str"):
         merge(epochs="many")

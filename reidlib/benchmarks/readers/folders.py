@@ -42,7 +42,8 @@ def absent(root: Path, missing: Iterable[str], tree: str) -> AbsentError:
     """The error for a folder that holds nothing of a data set, or is none."""
     said = f"no data in {shown(root)}: missing {', '.join(missing)}"
     if not is_folder(root):
-        said = f"{shown(root)} is {'a file, ' if os.access(root, os.F_OK) else ''}no folder"
+        what = "a file, no folder" if os.access(root, os.F_OK) else "no folder"
+        said = f"{shown(root)} is {what}"
     return AbsentError(said, tree)
 
 
