@@ -45,6 +45,7 @@ from reidlib.reading import read_json, reading, shown
 BENCHMARKS = tuple(sorted(TITLES))
 logger = logging.getLogger(__name__)
 MARKER = "about.json"  # at the root of what is drawn
+MASKS = "masks"  # the folder of part masks beside those of the images
 DEEPEST, WIDEST = 5, 200  # levels, and folders of each, searched for what is meant
 
 
@@ -229,7 +230,7 @@ def missing_data(name: str, data_root: Path | str) -> str:
 
 
 def _find_or_suggest(name: str, start: Path) -> Path:
-    """As `_find`, but the error names a folder further below that could be meant."""
+    """As `_find`, but the error names a folder further below that can be read."""
     try:
         return _find(name, start)
     except AbsentError as error:
@@ -240,19 +241,28 @@ def _find_or_suggest(name: str, start: Path) -> Path:
 
 
 def _deeper(name: str, start: Path) -> Path | None:
-    """The first folder of the layout that is not named as another data set."""
+    """The first folder that reads as `name` and is not named as another data set."""
     others = {other for other in BENCHMARKS if READERS[other] is not MSMT17} - {name}
     named = {plain(other) for other in others}
     named |= {own for other in others for own in market.FOLDERS.get(other, ((),))[0]}
     level = [start]
     for _ in range(DEEPEST):
-        level = [inner for folder in level for inner in subfolders(folder)][:WIDEST]
+        level = [inner for folder in level for inner in _photographs(folder)][:WIDEST]
         for folder in level:
             with contextlib.suppress(DataError):
                 found = _find(name, folder)
-                if plain(found.name) not in named:
+                if plain(found.name) not in named and read_found(name, found):
                     return found
     return None
+
+
+def _photographs(folder: Path) -> list[Path]:
+    """The folders in a folder but those of masks, which have the images' names."""
+    inner = [inside for inside in subfolders(folder) if inside.name != MASKS]
+    try:
+        return [] if marker(folder) else inner
+    except DataError:
+        return []
 
 
 def read_market1501(root: Path | str) -> Benchmark:

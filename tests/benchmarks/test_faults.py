@@ -266,7 +266,7 @@ REFUSED = {
             write("cuhk03_new_protocol_config_detected.mat")(root),
             (root / "images_detected").mkdir(),
         ),
-        r"config_detected\.mat cannot be read .*; copy it again",
+        r"config_detected\.mat cannot be read .*: copy it again",
         "cuhk03np_detected",
     ),
 }

@@ -11,11 +11,12 @@ import h5py
 import numpy as np
 import pytest
 from PIL import Image
-from scipy.io import savemat
+from scipy.io import loadmat, savemat
 from toys.small_sets import SETS, counts_of, picture, write_picture, write_set
 
 from reidlib import benchmarks as readers
 from reidlib.benchmarks import DataError, check, load_benchmark
+from reidlib.benchmarks.readers import cuhk03
 from reidlib.benchmarks.readers.cuhk03 import config_name, read_config
 from reidlib.benchmarks.readers.folders import text_lines
 from reidlib.benchmarks.readers.market import samples_of
@@ -200,8 +201,51 @@ def test_a_configuration_of_another_kind_is_refused(tmp_path):
     ):
         read_config(tmp_path / "cuhk-03.mat")
     (tmp_path / "cut.mat").write_bytes(picture("PNG")[:50])
-    with pytest.raises(DataError, match=r"cut\.mat cannot be read .*; copy it again"):
+    with pytest.raises(DataError, match=r"cut\.mat cannot be read .*: copy it again"):
         read_config(tmp_path / "cut.mat")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"train_idx": np.array([7])}, "train_idx has 7, but files are 1 to 6"),
+        ({"train_idx": np.array([0])}, "train_idx has 0, but files are 1 to 6"),
+        ({"query_idx": np.array([-5])}, "query_idx has -5, but files are 1 to 6"),
+        ({"gallery_idx": np.array([1.5])}, "gallery_idx holds other than whole numb"),
+        ({"labels": np.arange(1, 4)}, "6 names, 3 labels, 6 camId, but of each file"),
+        ({"labels": np.full(6, np.nan)}, "labels holds other than whole numbers"),
+        ({"labels": "abc"}, "labels holds other than whole numbers"),
+        ({"labels": np.arange(6) - 1}, "labels has -1, but people are counted from 1"),
+        ({"filelist": np.array([["a.png"]] * 6, object)}, "'a.png' in filelist is not"),
+        ({"filelist": np.array([["../1_1_1_1.png"]] * 6, object)}, "filelist is not"),
+        ({"filelist": np.arange(6)}, "'0' in filelist is not like 1_001_1_01.png"),
+    ],
+)
+def test_a_configuration_with_odd_content_is_refused(tmp_path, changed, said):
+    path = tmp_path / config_name(CUHK03[0])
+    write_config(tmp_path, CUHK03[0])
+    content = {key: loadmat(path)[key] for key in cuhk03.KEYS}
+    savemat(path, content | changed)
+    with pytest.raises(DataError, match=rf"detected\.mat cannot be read \(.*{said}"):
+        read_config(path)
+
+
+@pytest.mark.parametrize("content", ["numbers", "group", "flat", "floats"])
+def test_a_release_with_odd_content_is_refused(tmp_path, content):
+    path = tmp_path / "cuhk-03.mat"
+    write_release(path, ["1_001_1_01.png"], "labeled")
+    with h5py.File(path, "a") as file:
+        if content == "numbers":
+            del file["labeled"]
+            file["labeled"] = np.arange(5)
+        elif content == "group":
+            del file["labeled"]
+            file.create_group("labeled")
+        else:
+            odd = np.zeros((1, 2, 3)) if content == "floats" else np.zeros((2, 2, 2))
+            file["0"][1, 1] = file.create_dataset("odd", data=odd).ref
+    with pytest.raises(DataError, match=r"cuhk-03\.mat cannot be read .*copy it again"):
+        cuhk03.extract(tmp_path, "cuhk03np_labeled")
 
 
 def write_release(path: Path, names: list[str], kind: str) -> dict[str, np.ndarray]:

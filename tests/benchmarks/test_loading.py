@@ -234,6 +234,26 @@ def test_what_lies_deeper_is_pointed_at(market, tmp_path):
     assert "has this layout" not in str(caught.value), "it is named as another set"
 
 
+@pytest.mark.parametrize("where", ["pytorch", "__MACOSX", "masks", "drawn/sub"])
+def test_a_folder_that_cannot_be_read_is_not_pointed_at(market, tmp_path, where):
+    """A folder per identity, leftovers of macOS, masks, what is drawn."""
+    near = tmp_path / "x" / where
+    shutil.copytree(market, near)
+    if where == "pytorch":
+        for split in ("bounding_box_train", "query", "bounding_box_test"):
+            images = sorted((near / split).iterdir())
+            (near / split / "0002").mkdir()
+            for image in images:
+                image.rename(near / split / "0002" / image.name)
+    if where == "drawn/sub":
+        (near.parent / "about.json").write_text('{"drawn": true}')
+    for root in (tmp_path / "x", near.parent):
+        with pytest.raises(DataError) as caught:
+            check("market1501", root)
+        assert "name that" not in str(caught.value)
+        assert "Name this folder or the one above it" in str(caught.value)
+
+
 def test_only_what_is_drawn_is_not_missing(market, tmp_path):
     assert readers.missing_data("plaza", tmp_path / "none") == ""
     assert readers.missing_data("market1501", market.parent) == ""

@@ -5,9 +5,10 @@ images into a folder, under the names that the configuration of the new protocol
 .mat file of its own) gives them.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -26,10 +27,12 @@ from reidlib.benchmarks.readers.folders import (
 from reidlib.benchmarks.readers.layouts import TREES
 from reidlib.data.samples import Benchmark, Sample
 from reidlib.files import written_whole
-from reidlib.reading import shown
+from reidlib.reading import reading, shown
 
 RAW = "cuhk-03.mat"
 RAW_FOLDERS = ("cuhk03", "cuhk03np", "cuhk03release")
+RAW_NAME = re.compile(r"\d+_\d+_(\d+)_\d+\.png")
+RAW_EXAMPLE = "1_001_1_01.png"
 PER_VIEW = 5  # images of a person by one camera, in a row of the raw release
 KEYS = ("camId", "filelist", "labels", "train_idx", "query_idx", "gallery_idx")
 
@@ -94,27 +97,58 @@ def read_config(path: Path) -> dict[str, list[Listed]]:
     missing = [key for key in KEYS if key not in content]
     if missing:
         raise DataError(f"{shown(path)} has no {missing}; is it another file?")
-    names = [str(cell[0]) for cell in content["filelist"].ravel()]
-    pids, cameras = (content[key].ravel().astype(int) for key in ("labels", "camId"))
-    for file, camera in zip(names, cameras, strict=True):
-        if file.split("_")[2] != str(camera):
-            raise DataError(f"{shown(path)}: camId {camera} is not the view of {file}")
-    listed = [
-        Listed(name, int(pid), int(camera) - 1)
-        for name, pid, camera in zip(names, pids, cameras, strict=True)
-    ]
-    indices = {s: content[f"{s}_idx"].ravel().astype(int) for s in market.SPLIT_FOLDERS}
-    return {s: sorted(listed[i - 1] for i in found) for s, found in indices.items()}
+    with reading(path, "copy it from the new protocol again", raises=DataError):
+        names = _names(content["filelist"])
+        pids, cameras = (_whole(content, key) for key in ("labels", "camId"))
+        if min(pids, default=1) < 1:
+            raise ValueError(f"labels has {min(pids)}, but people are counted from 1")
+        if not len(names) == len(pids) == len(cameras):
+            counts = f"{len(names)} names, {len(pids)} labels, {len(cameras)} camId"
+            raise ValueError(f"there are {counts}, but of each file one is wanted")
+        for file, camera in zip(names, cameras, strict=True):
+            if RAW_NAME.fullmatch(file)[1] != str(camera):
+                raise ValueError(f"camId {camera} is not the view of {shown(file)}")
+        listed = [
+            Listed(name, pid, camera - 1)
+            for name, pid, camera in zip(names, pids, cameras, strict=True)
+        ]
+        return {split: _chosen(listed, content, split) for split in market.SPLIT_FOLDERS}
+
+
+def _names(cells: np.ndarray) -> list[str]:
+    """The file names of a column of cells, as MATLAB has them."""
+    names = [str(np.ravel(cell)[0]) for cell in cells.ravel()]
+    for name in names:
+        if not RAW_NAME.fullmatch(name):
+            raise ValueError(f"{shown(name)!r} in filelist is not like {RAW_EXAMPLE}")
+    return names
+
+
+def _whole(content: dict, key: str) -> list[int]:
+    """The whole numbers of an array, which MATLAB keeps as floats."""
+    values = np.asarray(content[key]).ravel()
+    if values.dtype.kind not in "iuf" or not np.array_equal(values, np.rint(values)):
+        raise ValueError(f"{key} holds other than whole numbers")
+    return [int(value) for value in values]
+
+
+def _chosen(listed: list[Listed], content: dict, split: str) -> list[Listed]:
+    """The files of a split by their indices, which count from 1, sorted."""
+    indices = _whole(content, f"{split}_idx")
+    for i in indices:
+        if not 1 <= i <= len(listed):
+            raise ValueError(f"{split}_idx has {i}, but files are 1 to {len(listed)}")
+    return sorted(listed[i - 1] for i in indices)
 
 
 def _load(path: Path) -> dict:
     try:
-        return loadmat(path)
-    except NotImplementedError:  # scipy's word for HDF5
+        with reading(path, "copy it again", raises=DataError):
+            return loadmat(path)
+    except DataError as error:
+        if not isinstance(error.__cause__, NotImplementedError):  # scipy's for HDF5
+            raise
         message = f"{shown(path)} is HDF5, not the configuration; is it {RAW}?"
-        raise DataError(message) from None
-    except Exception as error:  # scipy has many kinds for what is no such file
-        message = f"{shown(path)} cannot be read ({error}); copy it again"
         raise DataError(message) from None
 
 
@@ -134,37 +168,44 @@ def extract(root: Path, name: str) -> tuple[Path, int]:
         raise DataError(f"no {RAW} in {shown(root)}; name the folder that holds it")
     listed = [place for place in places if (place / config_name(name)).is_file()]
     folder, count = [*listed, *found][0] / f"images_{kind}", 0
-    with _opened(found[0] / RAW) as file:
+    raw = found[0] / RAW
+    with _opened(raw) as file:
         if kind not in file:
-            raise DataError(f"{shown(found[0] / RAW)} has no {kind!r}; another file?")
+            raise DataError(f"{shown(raw)} has no {kind!r}; another file?")
         folder.mkdir(exist_ok=True)
-        cells = tqdm(_cells(file, kind), f"images_{kind}", unit="image", leave=False)
-        for image, cell in cells:
+        cells = _cells(raw, file, kind)
+        for image, pixels in tqdm(cells, folder.name, unit="image", leave=False):
             if not (folder / image).is_file():
-                _write(folder / image, cell)
+                _write(folder / image, pixels)
             count += 1
     return folder, count
 
 
 def _opened(path: Path) -> h5py.File:
-    try:
+    with reading(path, "copy it again", raises=DataError):
         return h5py.File(path, "r")
-    except OSError as error:
-        message = f"{shown(path)} cannot be read ({error}); copy it again"
-        raise DataError(message) from None
 
 
-def _cells(file: h5py.File, kind: str) -> Iterator[tuple[str, Any]]:
-    """File name and cell of every image; HDF5 has MATLAB's axes in reverse."""
-    for pair, table in enumerate(file[kind][()].ravel(), 1):
-        for person, cells in enumerate(file[table][()].T, 1):
-            for image, cell in enumerate(cells, 1):
-                if file[cell].ndim == 3:  # an empty cell holds its two sizes
-                    view = 1 if image <= PER_VIEW else 2
-                    yield f"{pair}_{person:03d}_{view}_{image:02d}.png", file[cell]
+def _cells(path: Path, file: h5py.File, kind: str) -> Iterator[tuple[str, np.ndarray]]:
+    """File name and pixels of every image; HDF5 has MATLAB's axes in reverse."""
+    with reading(path, "copy it again", raises=DataError):
+        for pair, table in enumerate(file[kind][()].ravel(), 1):
+            for person, cells in enumerate(file[table][()].T, 1):
+                for image, cell in enumerate(cells, 1):
+                    if file[cell].ndim == 3:  # an empty cell holds its two sizes
+                        view = 1 if image <= PER_VIEW else 2
+                        name = f"{pair}_{person:03d}_{view}_{image:02d}.png"
+                        yield name, _pixels(file[cell])
 
 
-def _write(path: Path, cell: h5py.Dataset) -> None:
-    pixels = np.ascontiguousarray(cell[()].T)  # (3, W, H) -> (H, W, 3)
+def _pixels(cell: h5py.Dataset) -> np.ndarray:
+    """An image (H, W, 3) of a cell (3, W, H)."""
+    if cell.shape[0] != 3 or cell.dtype != np.uint8:
+        found = f"{cell.dtype} {cell.shape}"
+        raise ValueError(f"{cell.name} is {found}, where uint8 (3, W, H) is wanted")
+    return np.ascontiguousarray(cell[()].T)
+
+
+def _write(path: Path, pixels: np.ndarray) -> None:
     with written_whole(path) as temporary:
         Image.fromarray(pixels).save(temporary, format="PNG")

@@ -15,6 +15,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})  # in any case
 PART = 256  # files a thread takes at a time; a file server answers several threads
 SHOWN = 200  # bad files named in a message; the rest is counted
 END_MARKS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}  # by first bytes: JPEG, PNG
+LEFTOVERS = ("__MACOSX",)  # what archives of macOS hold besides
 PERMIT = "change its permissions"
 ONE = {"are": "is", "do": "does", "them": "it", "their": "its"}
 REMEDIES = {
@@ -119,10 +120,10 @@ def is_folder(path: Path | os.DirEntry) -> bool:
 
 
 def listing(folder: Path) -> list[os.DirEntry]:
-    """What lies in a folder, sorted by name, without hidden files."""
+    """What lies in a folder, sorted by name, without hidden files and leftovers."""
     try:
         with os.scandir(folder) as entries:
-            seen = [entry for entry in entries if not entry.name.startswith(".")]
+            seen = [e for e in entries if not e.name.startswith((".", *LEFTOVERS))]
     except PermissionError:
         raise DataError(f"{shown(folder)} may not be read; {PERMIT}") from None
     return sorted(seen, key=lambda entry: entry.name)
