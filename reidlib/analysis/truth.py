@@ -1,29 +1,51 @@
 """What is true of a benchmark's images: who stands where, and which parts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from reidlib.data.masks import cell_shares, read_mask
+from reidlib.data.samples import Sample, mask_path
 from reidlib.pedestrians import Part
 from reidlib.pedestrians.canvas import PERSON
+from reidlib.reading import shown
+
+NO_MASKS = "make those that are missing with notebooks/prepare/masks.ipynb"
 
 
 def person_shares(paths: Sequence[Path], grid: tuple[int, int]) -> Tensor | None:
-    """Share (N, h, w) of each cell on the person; None where there are no masks."""
-    try:
-        masks = torch.stack([read_mask(path) for path in paths])  # (N, H, W)
-    except FileNotFoundError:
-        return None
-    return cell_shares(masks, grid, len(Part))[:, PERSON].sum(dim=1)
+    """Share (N, h, w) of each cell on the person; None where there are no masks.
+
+    The images, and so their masks, may be of several sizes.
+    """
+    parts = true_parts(paths, grid)
+    return None if parts is None else parts[:, PERSON].sum(dim=1)
 
 
 def true_parts(paths: Sequence[Path], grid: tuple[int, int]) -> Tensor | None:
     """Share (n, Part, h, w) of each part in the cells of images; None without masks."""
     try:
-        masks = [read_mask(path)[None] for path in paths]
+        masks = [read_mask(path, len(Part))[None] for path in paths]
     except FileNotFoundError:
         return None
     return torch.cat([cell_shares(mask, grid, len(Part)) for mask in masks])
+
+
+def check_masks(samples: Iterable[Sample]) -> bool:
+    """Whether images have part masks, all of which can be read; to ask beforehand.
+
+    Raises ValueError for masks that cannot be used, and where some images have a mask
+    and others have none.
+    """
+    paths = [sample.path for sample in samples]
+    missing = [path for path in paths if not mask_path(path).is_file()]
+    if missing and len(missing) < len(paths):
+        raise ValueError(
+            f"{len(missing)} of {len(paths)} images have no part mask, the first is"
+            f" {shown(missing[0])}: {NO_MASKS}"
+        )
+    for path in paths if not missing else []:
+        read_mask(path, len(Part))
+    return bool(paths) and not missing

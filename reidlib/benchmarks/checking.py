@@ -26,8 +26,9 @@ from reidlib.benchmarks.loading import (
     read_below,
     repeated,
 )
-from reidlib.benchmarks.readers.folders import REMEDIES, DataError, complaint, faults
+from reidlib.benchmarks.readers.folders import DataError, complaint, faults
 from reidlib.checks import unknown
+from reidlib.data.pictures import FAULTS
 from reidlib.data.samples import Benchmark, Sample
 from reidlib.pedestrians import RECIPES
 
@@ -68,7 +69,7 @@ def check(name: str, folder: Path | str) -> Report:
     said = namesakes(counted, wanted)
     said += [describe(row) for row in found if row.differs and row.split != "all"]
     said += [complaint(*again)] if again[0] else []
-    said += [complaint(files, of, REMEDIES[of]) for files, of in bad]
+    said += [complaint(files, of, FAULTS[of]) for files, of in bad]
     return Report(_title(name, about), _table(found, small), said)
 
 

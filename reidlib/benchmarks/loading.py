@@ -24,7 +24,6 @@ from reidlib.benchmarks.readers import (
     occluded_partial,
 )
 from reidlib.benchmarks.readers.folders import (
-    REMEDIES,
     AbsentError,
     DataError,
     absent,
@@ -38,6 +37,7 @@ from reidlib.benchmarks.readers.folders import (
 )
 from reidlib.benchmarks.readers.layouts import TREES
 from reidlib.checks import unknown
+from reidlib.data.pictures import FAULTS
 from reidlib.data.samples import Benchmark
 from reidlib.pedestrians import RECIPES, ensure_benchmark
 from reidlib.reading import read_json, reading, shown
@@ -139,7 +139,7 @@ def load_benchmark(name: str, data_root: Path | str) -> Benchmark:
     paths = paths_of(found.benchmark)
     refuse(*repeated(found.benchmark))
     damaged = faults(paths, decode=False)
-    if said := [complaint(bad, fault, REMEDIES[fault]) for bad, fault in damaged]:
+    if said := [complaint(bad, fault, FAULTS[fault]) for bad, fault in damaged]:
         raise DataError("\n".join(said))
     if name not in RECIPES:
         _refuse_other_counts(found)

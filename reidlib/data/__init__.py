@@ -21,13 +21,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "train_loader",
         ],
         "masks": ["cell_labels", "cell_shares", "read_labels", "read_mask"],
+        "pictures": ["PictureError", "read_picture"],
         "sampler": ["IdentitySampler"],
         "samples": ["Benchmark", "Sample", "labels_of", "mask_path"],
-        "transforms": [
-            "NORMALISATIONS",
-            "read_picture",
-            "test_transform",
-            "train_transform",
-        ],
+        "transforms": ["NORMALISATIONS", "test_transform", "train_transform"],
     },
 )

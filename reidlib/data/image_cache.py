@@ -3,7 +3,8 @@
 <folder>/256x128-bicubic-<key>.npy    uint8 (N, H, W, 3), in the order of the list
 
 The key is that of each image's place below the data root, size in bytes and time of
-last change, and of Pillow's version: another may decode to other bits. The file is
+last change, of Pillow's version, which may decode to other bits, and of how
+`read_picture` reads. The file is
 written under another name and renamed: what was killed before is made anew.
 """
 
@@ -23,10 +24,12 @@ from PIL import Image
 from torchvision.transforms import v2
 from tqdm import tqdm
 
-from reidlib.data.transforms import Transform, read_picture, resize_of
+from reidlib.data.pictures import read_picture
+from reidlib.data.transforms import Transform, resize_of
 from reidlib.files import written_whole
 
 THREADS = 4  # decoding frees the interpreter, and a file server answers several at once
+READ_AS = 2  # what read_picture makes of a file; 1 was before EXIF and 16 bits
 PART = 256  # images that are decoded, and in memory, at a time
 
 
@@ -91,7 +94,7 @@ class ImageCache(NamedTuple):
             ) from error
 
     def _file(self, paths: Sequence[Path], resize: v2.Resize) -> Path:
-        key = hashlib.sha256(PIL.__version__.encode())
+        key = hashlib.sha256(f"{PIL.__version__} {READ_AS}".encode())
         for path in paths:
             place, stat = os.path.relpath(path, self.data_root), path.stat()
             key.update(os.fsencode(f"\n{place} {stat.st_size} {stat.st_mtime_ns}"))
@@ -127,9 +130,4 @@ def _decode(file: Path, paths: Sequence[Path], resize: v2.Resize) -> None:
 
 
 def _pixels(path: Path, resize: v2.Resize) -> np.ndarray:
-    try:
-        return np.asarray(resize(read_picture(path)))  # (H, W, 3)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(
-            f"{path} cannot be decoded ({error}): copy it from the release again"
-        ) from error
+    return np.asarray(resize(read_picture(path)))  # (H, W, 3)

@@ -13,9 +13,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from reidlib.data.image_cache import ImageCache
+from reidlib.data.pictures import read_picture
 from reidlib.data.sampler import IdentitySampler
 from reidlib.data.samples import Sample, labels_of
-from reidlib.data.transforms import Transform, read_picture
+from reidlib.data.transforms import Transform
 
 
 class Batch(NamedTuple):

@@ -5,25 +5,47 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
+from reidlib.data.pictures import decoded, refused
 from reidlib.data.samples import mask_path
+from reidlib.reading import shown
+
+ONE_CHANNEL = "save the number of the part of each pixel, in one channel or a palette"
 
 
-def read_mask(image_path: Path) -> Tensor:
+def read_mask(image_path: Path, num_labels: int | None = None) -> Tensor:
     """Part mask (H, W) of an image, from `masks/` below its benchmark's root.
 
     Integers, for drawn pedestrians the labels of Part. Raises FileNotFoundError for an
-    image without a mask.
+    image without a mask, ValueError as read_labels does.
     """
-    return read_labels(mask_path(image_path))
+    return read_labels(mask_path(image_path), num_labels)
 
 
-def read_labels(path: Path) -> Tensor:
-    """A mask (H, W) by its own path, as integers."""
-    with Image.open(path) as mask:
-        return torch.from_numpy(np.array(mask)).long()
+def read_labels(path: Path, num_labels: int | None = None) -> Tensor:
+    """A mask (H, W) by its own path, as integers; of a palette, its indices.
+
+    num_labels   where given, labels have to be below it
+    Raises ValueError for masks in colour, and for labels that are not below num_labels,
+    as 255 is where a mask is black and white.
+    """
+    image = decoded(path)
+    if image.mode == "F":
+        raise refused(path, "have pixels of 32 bits")
+    if image.mode in ("LA", "RGBA"):
+        image = image.convert(image.mode[:-1])
+    mask = np.array(image).astype(np.int64)  # (H, W), or (H, W, C) of equal C
+    if mask.ndim == 3:
+        if (mask != mask[..., :1]).any():
+            raise ValueError(f"{shown(path)} is in colour: {ONE_CHANNEL}")
+        mask = mask[..., 0]
+    if num_labels is not None and mask.max(initial=0) >= num_labels:
+        raise ValueError(
+            f"{shown(path)} has the label {mask.max()}, but parts are numbered 0 to"
+            f" {num_labels - 1}: {ONE_CHANNEL}"
+        )
+    return torch.from_numpy(mask)
 
 
 def cell_labels(masks: Tensor, grid: tuple[int, int], num_classes: int) -> Tensor:

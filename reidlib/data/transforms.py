@@ -1,7 +1,6 @@
 """Pictures to tensors, in training and in testing."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from PIL import Image
@@ -15,12 +14,6 @@ NORMALISATIONS = {
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
-
-
-def read_picture(path: Path) -> Image.Image:
-    """Decode an image file, as RGB."""
-    with Image.open(path) as image:
-        return image.convert("RGB")
 
 
 def resize_of(transform: Transform) -> v2.Resize:

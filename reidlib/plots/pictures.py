@@ -15,10 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from PIL import Image
 from torch import Tensor
 
 from reidlib.data.loaders import Batch
+from reidlib.data.pictures import read_picture
 from reidlib.data.transforms import NORMALISATIONS
 from reidlib.plots.style import (
     BLACK,
@@ -236,7 +236,8 @@ def _tiles(
 def _show(ax: Axes, pixels: np.ndarray, caption: str, *, frame: str = "") -> None:
     ax.set(visible=True, xticks=[], yticks=[])
     ax.imshow(pixels)
-    ax.set_title(caption, color=frame or BLACK, fontsize=FONT_SIZE, linespacing=1.3)
+    look = {"color": frame or BLACK, "fontsize": FONT_SIZE, "linespacing": 1.3}
+    ax.set_title(caption, **look)
     ax.spines[:].set(visible=bool(frame), color=frame or BLACK, linewidth=3)
 
 
@@ -258,8 +259,7 @@ def _pixels(picture: Any, normalisation: Normalisation = PLAIN) -> np.ndarray:
     """(H, W, 3) float in [0, 1]."""
     picture = getattr(picture, "path", picture)
     if isinstance(picture, str | Path):
-        with Image.open(picture) as file:
-            picture = file.convert("RGB")
+        picture = read_picture(Path(picture))
     values = to_array(picture)
     if values.ndim == 2:
         values = np.stack([values] * 3, axis=-1)

@@ -28,6 +28,7 @@ STYLE = {
     "axes.titlepad": 4,
     "legend.frameon": False,
     "lines.markersize": 5,
+    "text.parse_math": False,  # a $ in a caption or a name is a $
 }
 
 

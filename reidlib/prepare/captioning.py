@@ -8,7 +8,6 @@ person, and for the background.
 import json
 import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from reidlib.data.captions import (
     captions_of,
     read_captions,
 )
+from reidlib.data.pictures import read_picture
 from reidlib.data.samples import Sample
 from reidlib.files import write_bytes
 from reidlib.prepare.pipelines import load_pipeline
@@ -123,10 +123,9 @@ def write_captions(
 
 
 def _answers(paths: Sequence[Path], captioner: Captioner) -> list[Captions]:
-    with ExitStack() as stack:
-        pictures = [stack.enter_context(Image.open(path)) for path in paths]
-        pairs = zip(*(captioner(pictures, prompt) for prompt in PROMPTS), strict=True)
-        return [Captions(*(" ".join(text.split()) for text in pair)) for pair in pairs]
+    pictures = [read_picture(path) for path in paths]
+    pairs = zip(*(captioner(pictures, prompt) for prompt in PROMPTS), strict=True)
+    return [Captions(*(" ".join(text.split()) for text in pair)) for pair in pairs]
 
 
 def _mend(file: Path) -> None:

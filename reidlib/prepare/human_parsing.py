@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from reidlib.data.masks import read_mask
+from reidlib.data.pictures import read_picture
 from reidlib.data.samples import Sample, mask_path
 from reidlib.files import written_whole
 from reidlib.pedestrians import Part
@@ -91,8 +92,8 @@ def stacked(labels: Sequence[Tensor]) -> Tensor:
 
 
 def _parsed(path: Path, parser: Parser) -> Image.Image:
-    with Image.open(path) as picture:
-        return part_mask(parser(picture), picture.size)
+    picture = read_picture(path)
+    return part_mask(parser(picture), picture.size)
 
 
 def parsed_path(image_path: Path, root: Path | str = "") -> Path:

@@ -105,7 +105,7 @@ def region_labels(
     labels = {}
     for sample in samples:
         try:
-            mask = read_mask(sample.path)[None]  # (1, H, W)
+            mask = read_mask(sample.path, len(Part))[None]  # (1, H, W)
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{error}; {NO_MASKS}") from error
         labels[sample.path] = table[cell_labels(mask, grid, len(Part))[0]]

@@ -319,7 +319,7 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path, monkeypatch, error):
     def refuse(path):
         raise error
 
-    monkeypatch.setattr(files, "_looks_whole", refuse)
+    monkeypatch.setattr(files, "_look_at_ends", refuse)
     monkeypatch.setitem(readers.PUBLISHED, "market1501", counts_of("market1501"))
     write_set("market1501", tmp_path / "market1501")
     said = {PermissionError: "may not be read", FileNotFoundError: "are not there"}

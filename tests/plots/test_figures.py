@@ -233,6 +233,16 @@ def test_the_line_of_a_curve_is_of_the_seeds_that_every_value_has():
     np.testing.assert_allclose(lines[-1].get_ydata(), [20, 30])
 
 
+def test_mathematics_in_a_caption_is_drawn_as_text():
+    captions = ["a shirt that says $\\bad$", "5$ and 7$", "x_1^{"]
+    pictures = [np.zeros((8, 4, 3), np.uint8)] * 3
+    figure = plots.image_grid(pictures, captions)
+    figure.savefig(io.BytesIO())  # drawn as it is saved
+    titles = [ax.title for ax in figure.axes]
+    assert [title.get_text() for title in titles] == captions
+    assert not any(title.get_parse_math() for title in titles)
+
+
 def test_image_grid_shows_every_picture_once_in_order(samples):
     figure = plots.image_grid(samples, columns=4)
     assert len(figure.axes) == 8

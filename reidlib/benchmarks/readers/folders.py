@@ -7,8 +7,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from PIL import Image
-
+from reidlib.data.pictures import (
+    FAULTS,
+    PictureError,
+    of_one,
+    read_picture,
+    refuse_no_file,
+)
 from reidlib.reading import read_lines, shown
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})  # in any case
@@ -17,13 +22,6 @@ SHOWN = 200  # bad files named in a message; the rest is counted
 END_MARKS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}  # by first bytes: JPEG, PNG
 LEFTOVERS = ("__MACOSX",)  # what archives of macOS hold besides
 PERMIT = "change its permissions"
-ONE = {"are": "is", "do": "does", "them": "it", "their": "its"}
-REMEDIES = {
-    "are not there": "copy them from the release again",
-    "are empty": "copy them from the release again",
-    "may not be read": "change their permissions",
-    "cannot be decoded": "copy them from the release again",
-}
 
 
 class DataError(ValueError):
@@ -52,21 +50,11 @@ def complaint(paths: Sequence[Path], fault: str, remedy: str) -> str:
     """Name every file with a fault, or the first ones of very many."""
     lines = [f"{len(paths)} files {fault}; {remedy}:"]
     if len(paths) == 1:
-        lines = [f"1 file {_of_one(fault)}; {_of_one(remedy)}:"]
+        lines = [f"1 file {of_one(fault)}; {of_one(remedy)}:"]
     lines += [f"  {shown(path)}" for path in paths[:SHOWN]]
     if len(paths) > SHOWN:
         lines.append(f"  and {len(paths) - SHOWN} more")
     return "\n".join(lines)
-
-
-def _of_one(text: str) -> str:
-    """A fault or a remedy of several files, said of one.
-
-    >>> _of_one("of a list are not there"), _of_one("change their permissions")
-    ('of a list is not there', 'change its permissions')
-    """
-    many = re.search(r"\b(are|do|them|their)\b", text)
-    return text.replace(many[0], ONE[many[0]], 1) if many else text
 
 
 def refuse(paths: Sequence[Path], fault: str, remedy: str) -> None:
@@ -207,45 +195,37 @@ def faults(paths: Sequence[Path], *, decode: bool) -> Iterator[tuple[list[Path],
 
     `decode` reads them in full; else the two ends of JPEG and PNG files are looked at.
     """
-    test = _decodes if decode else _looks_whole
+    look = read_picture if decode else _look_at_ends
     parts = [paths[start : start + PART] for start in range(0, len(paths), PART)]
     with warnings.catch_warnings(), ThreadPoolExecutor(4) as pool:
         warnings.simplefilter("ignore")  # of odd metadata; what decodes is good
-        done = pool.map(lambda part: [_fault(path, test) for path in part], parts)
+        done = pool.map(lambda part: [_fault(path, look) for path in part], parts)
         found = [fault for part in done for fault in part]
-    for fault in REMEDIES:
+    for fault in FAULTS:
         bad = [p for p, of in zip(paths, found, strict=True) if of == fault]
         if bad:
             yield bad, fault
 
 
-def _fault(path: Path, test: Callable[[Path], bool]) -> str:
+def _fault(path: Path, look: Callable[[Path], object]) -> str:
     try:
-        if path.stat().st_size == 0:
-            return "are empty"
-        return "" if test(path) else "cannot be decoded"
+        look(path)
     except FileNotFoundError:
         return "are not there"
     except PermissionError:
         return "may not be read"
+    except PictureError as error:
+        return error.fault
+    return ""
 
 
-def _looks_whole(path: Path) -> bool:
+def _look_at_ends(path: Path) -> None:
     """Cheap test for a truncated file: the mark of its end has to be near its end."""
+    refuse_no_file(path)
     with path.open("rb") as file:
         mark = END_MARKS.get(file.read(2))
         size = file.seek(0, 2)
         file.seek(max(0, size - 512))
         tail = file.read()
-    return (mark is not None and mark in tail) or _decodes(path)
-
-
-def _decodes(path: Path) -> bool:
-    try:
-        with path.open("rb") as file, Image.open(file) as image:
-            image.load()
-    except (FileNotFoundError, PermissionError):
-        raise
-    except (OSError, SyntaxError, ValueError):
-        return False
-    return True
+    if mark is None or mark not in tail:
+        read_picture(path)
