@@ -112,7 +112,9 @@ def read_config(path: Path) -> dict[str, list[Listed]]:
             Listed(name, pid, camera - 1)
             for name, pid, camera in zip(names, pids, cameras, strict=True)
         ]
-        return {split: _chosen(listed, content, split) for split in market.SPLIT_FOLDERS}
+        return {
+            split: _chosen(listed, content, split) for split in market.SPLIT_FOLDERS
+        }
 
 
 def _names(cells: np.ndarray) -> list[str]:
