@@ -1,7 +1,8 @@
 """What every notebook does first and last.
 
 A paper's notebook begins with `run = start_run("fanet")` and ends with `run.save(...)`;
-any other checks its parameters by `parameters = check_parameters()`.
+any other checks its parameters by `parameters = check_parameters()`, and an ablation's
+opens its runs by `study = open_study(parameters)`.
 """
 
 import inspect
@@ -13,21 +14,25 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
-from IPython.display import Code
+from IPython.display import Code, Markdown, display
 
 from reidlib.data.image_cache import ImageCache
 from reidlib.plots.style import compact_output
 from reidlib.training.seeding import pick_device, seed_everything
 from reidrun.reports import tables
 from reidrun.reports.published import HEADLINES, published
+from reidrun.reports.study import Study, gather
+from reidrun.runs import sweep
 from reidrun.runs.environment import environment
-from reidrun.runs.folder import flat, save_run
+from reidrun.runs.folder import Tested, flat, save_run
 from reidrun.runs.injected import check_parameters
 
 if TYPE_CHECKING:
     from reidlib.evaluation.metrics import Scores
 
 READ_AT_START = ("seed", "device", "image_cache", "data_root", "run_dir")
+READ_AT_OPENING = ("ablation", "benchmarks", "seeds", "variants", "outputs", "data_root")
+READ_AT_OPENING += ("run_missing", "jobs")
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class NotebookRun:
     checkpoint: Path | None
     started: Mapping[str, Any]
 
-    def scores_table(self, scores: Mapping[str, "Scores"]) -> pd.DataFrame:
+    def scores_table(self, scores: Mapping[Tested, "Scores"]) -> pd.DataFrame:
         """Scores in percent, labelled with what the pictures show."""
         return tables.percent_table(scores, self.parameters["data_root"])
 
@@ -62,14 +67,14 @@ class NotebookRun:
     def save(
         self,
         *,
-        scores: Mapping[str, "Scores"],
+        scores: Mapping[Tested, "Scores"],
         history: pd.DataFrame,
         measures: Mapping[str, Mapping[str, float]] | None = None,
         seconds_before: float = 0.0,
     ) -> dict[str, Any]:
         """Keep the run, and return what it scored on the benchmark of its training.
 
-        scores           by benchmark, or what a row is called ("plaza re-ranked")
+        scores           by benchmark, or by a benchmark and how else it was searched
         measures         other numbers by benchmark and name
         seconds_before   of trainings before the one in `history`
         """
@@ -106,6 +111,26 @@ def start_run(paper: str) -> NotebookRun:
         Path(run_dir) / "checkpoint.pt" if run_dir else None,
         started,
     )
+
+
+def open_study(parameters: Mapping[str, Any]) -> Study:
+    """Open the runs of an ablation; those that are missing are made if it is asked for.
+
+    parameters   ablation, benchmarks, seeds, variants, outputs and data_root as
+                 `sweep.plan` takes them; run_missing, and how many `jobs` at a time.
+                 Further ones are the notebook's own
+    """
+    compact_output()
+    names = ("ablation", "benchmarks", "seeds", "variants")
+    asked = {name: parameters[name] for name in names}
+    places = {name: Path(parameters[name]) for name in ("outputs", "data_root")}
+    plans, failures = sweep.plan(**asked, **places), []
+    if parameters["run_missing"]:
+        failures = sweep.run(plans, parameters["jobs"])
+    missing = sweep.missing(plans)
+    said = f"{len(plans)} runs, {len(missing)} missing, {len(failures)} failed"
+    display(Markdown(said))
+    return gather(parameters["ablation"], plans)
 
 
 def show_source(*parts: Callable | type) -> Code:

@@ -5,11 +5,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from reidrun.notebook import READ_AT_START
+from reidrun.notebook import READ_AT_OPENING, READ_AT_START
 from reidrun.runs.injected import SCHEMA_MARK
 from reidrun.runs.schema import ParameterError, parse_schema
 
 START, CHECK = "run = start_run(", "parameters = check_parameters("
+OPEN = "open_study(parameters)"
 STATEMENTS, LINES, SCHEMA_LINES, WIDTH = 15, 20, 50, 88
 COMPARED = {"keep_output", "nbval-check-output"}  # nbstripout's tag, and nbval's
 OUTPUT_LINES = 40  # of a stored output
@@ -94,6 +95,8 @@ def schema_faults(book: dict) -> Iterator[str]:
     names = (n for cell in later for n in nodes_of(cell) if isinstance(n, ast.Name))
     read = {name.id for name in names if isinstance(name.ctx, ast.Load)}
     read |= set(READ_AT_START) if START in first else set()
+    if any(OPEN in text_of(cell) for cell in later):
+        read |= set(READ_AT_OPENING)
     yield from (f"{name}: no meaning" for name, p in schema.items() if not p.meaning)
     yield from (f"{name}: no cell reads it" for name in schema if name not in read)
 

@@ -8,13 +8,13 @@ and a claim has to stand against both.
 Shapes     Q queries (rows), S seeds (columns)
 """
 
+import warnings
 from collections.abc import Sequence
-from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student_t
+from scipy.stats import ttest_1samp
 
 CONFIDENCE = 0.95
 OF_CLAIMS = "replicated", "contradicted", "inconclusive"  # that ours is better
@@ -32,6 +32,7 @@ class Interval(NamedTuple):
 class Comparison(NamedTuple):
     """Scores of two variants over shared seeds, as shares in [0, 1].
 
+    *_spread       standard deviation over seeds, nan for a single one
     difference     mean over seeds of ours - other
     over_seeds     its interval over trainings, Student's t; infinite for one seed
     over_queries   its interval over people searched for, bootstrap by identity
@@ -67,9 +68,9 @@ def compare(ours: pd.DataFrame, other: pd.DataFrame) -> Comparison:
     differences = (first - second).to_numpy()
     return Comparison(
         ours=float(first.mean()),
-        ours_spread=spread(first),
+        ours_spread=float(first.std()),
         other=float(second.mean()),
-        other_spread=spread(second),
+        other_spread=float(second.std()),
         difference=float(differences.mean()),
         over_seeds=student_interval(differences),
         over_queries=bootstrap_interval(by_query, by_query.index.get_level_values(1)),
@@ -77,19 +78,18 @@ def compare(ours: pd.DataFrame, other: pd.DataFrame) -> Comparison:
     )
 
 
-def spread(values: pd.Series | np.ndarray) -> float:
-    """Standard deviation of a sample, nan for a single value."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+def student_interval(values: Sequence[float]) -> Interval:
+    """Interval of the mean of S values by Student's t; infinite for a single one.
 
-
-def student_interval(differences: np.ndarray) -> Interval:
-    """Interval of the mean of S differences: mean ± t · spread / sqrt(S)."""
-    count, mean = len(differences), float(np.mean(differences))
-    if count < 2:
+    >>> [round(end, 3) for end in student_interval([0.1, 0.2, 0.3])]
+    [-0.048, 0.448]
+    """
+    if len(values) < 2:
         return Interval(-float("inf"), float("inf"))
-    quantile = student_t.ppf((1 + CONFIDENCE) / 2, df=count - 1)
-    half = float(quantile) * spread(differences) / sqrt(count)
-    return Interval(mean - half, mean + half)
+    with warnings.catch_warnings():  # equal values: their mean is all the interval
+        warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
+        found = ttest_1samp(values, 0).confidence_interval(CONFIDENCE)
+    return Interval(float(found.low), float(found.high))
 
 
 def bootstrap_interval(differences: pd.Series, pids: pd.Index) -> Interval:

@@ -1,11 +1,17 @@
-"""Curves and dots: histories, CMC, the staircase of AP, variants over seeds."""
+"""Curves and dots: histories, CMC, the staircase of AP, variants over seeds.
 
-from collections.abc import Mapping, Sequence
+What runs scored comes as a tidy frame: a row for each number, with columns benchmark
+(a panel's title), variant, seed, metric and value. Where a mean has an interval, it is
+handed in as a function of its values.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -22,9 +28,14 @@ from reidlib.plots.style import (
     to_array,
 )
 
-LEGEND = 8  # points
+Interval = Callable[[pd.Series], tuple[float, float]]  # of a mean: its two ends
 WHOLE_WORDS = {"break_long_words": False, "break_on_hyphens": False}
 LETTER, SMALL, LINE = 0.078, 0.065, 0.17  # inches: a title's letter, a tick's, a line
+MARGIN = 0.7  # inches beside a panel, for its numbers and a label
+LABEL = 30  # letters of a variant's name in a line
+MARKERS = ["s", "^", "v", "D", "o"]
+RUN = {"color": COLORS[0], "alpha": 0.5, "s": 25, "linewidth": 0}  # a dot
+RING = {"markersize": 8, "markerfacecolor": "none", "linewidth": 1.2, "color": BLACK}
 
 
 @styled
@@ -47,8 +58,9 @@ def history_curves(
         for name in group:
             known = history[name].notna()
             marker = "o" if known.sum() < max(len(history), 2) else None
-            ax.plot(epochs[known], history[name][known], label=name, marker=marker)
-        alone = group[0] if len(group) == 1 else None
+            look = {"marker": marker, "label": name, "legend": False}
+            sns.lineplot(x=epochs[known], y=history[name][known], ax=ax, **look)
+        alone = group[0] if len(group) == 1 else ""
         ax.set(xlabel="epoch", ylabel=ylabels[place] if ylabels else alone)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(group) > 1:
@@ -62,7 +74,8 @@ def cmc_curves(curves: Mapping[str, Tensor], max_rank: int = 20) -> Figure:
     figure, (ax,) = _axes(1)
     for name, cmc in curves.items():
         shares = 100 * to_array(cmc)[:max_rank]
-        ax.plot(np.arange(1, len(shares) + 1), shares, marker=".", label=name)
+        ranks = np.arange(1, len(shares) + 1)
+        sns.lineplot(x=ranks, y=shares, marker="o", label=name, ax=ax)
     ax.set(xlabel="rank k", ylabel="queries with a match (%)", ylim=(None, 102))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(loc="lower right")
@@ -95,91 +108,102 @@ def precision_staircase(hits: Tensor) -> Figure:
 
 @styled
 def variant_dots(
-    ours: Mapping[str, pd.DataFrame], paper: pd.DataFrame | None = None
+    ours: pd.DataFrame, interval: Interval, paper: pd.DataFrame | None = None
 ) -> Figure:
-    """Variants from top to bottom, a dot per run, each panel with a scale of its own.
+    """Variants from top to bottom: a dot for each run, a ring for their mean.
 
-    ours   {title: shares, a row per seed and a column per variant}; a ring is the mean.
-           Titles say what was tested and what it shows, as ablations.panels gives them
-    paper  percent as printed, a row per data set and a column per variant
-    A variant that nobody ran has an empty line.
+    ours       tidy scores of one metric in percent; a panel for each benchmark, with a
+               scale of its own. Categories that nobody ran have an empty panel or line
+    interval   of the mean over seeds, drawn as a bar
+    paper      the same as printed, without seeds; its benchmarks share a panel
     """
-    columns = [name for frame in ours.values() for name in frame]
-    names = list(dict.fromkeys([*(paper if paper is not None else ()), *columns]))
-    count = len(ours) + (paper is not None)
-    inches = (WIDTH - SMALL * max(map(len, names), default=0)) / count
-    heads = [_lines(title, inches) for title in ours]
-    above = LINE * max((head.count("\n") for head in heads), default=0)
-    height = 1.0 + 0.3 * len(names) + above
-    figure = new_figure(WIDTH, height, layout="constrained")
-    axes = figure.subplots(1, count, sharey=True, squeeze=False)[0]
-    places = {name: len(names) - place for place, name in enumerate(names)}
-    for ax, head, frame in zip(axes, heads, ours.values(), strict=False):
-        for name, runs in (100 * frame).items():
-            ax.plot(runs, [places[name]] * len(runs), "o", color=COLORS[0], alpha=0.5)
-            ring = {"markersize": 9, "markerfacecolor": "none", "color": BLACK}
-            ax.plot(runs.mean(), places[name], "o", **ring)
-        ax.set(title=head, xlabel="mAP (%)")
-        if frame.empty:
-            _say_nothing(ax)
+    benchmarks, variants = _levels(ours["benchmark"]), _levels(ours["variant"])
+    count = len(benchmarks) + (paper is not None)
+    labels = {name: "\n".join(wrap(name, LABEL, **WHOLE_WORDS)) for name in variants}
+    lines = [label.splitlines() for label in labels.values()]
+    longest = max((len(line) for label in lines for line in label), default=0)
+    inches = (WIDTH - SMALL * longest) / max(count, 1)
+    titles = [_lines(title, inches) for title in benchmarks]
+    above = LINE * max((title.count("\n") for title in titles), default=0)
+    each = 0.13 + LINE * max(map(len, lines), default=1)
+    figure = new_figure(WIDTH, 1.0 + each * len(variants) + above, layout="constrained")
+    axes = list(figure.subplots(1, count, sharey=True, squeeze=False)[0])
+    for ax, title, name in zip(axes, titles, benchmarks, strict=False):
+        _dots(ax, ours[ours["benchmark"] == name], variants, interval)
+        ax.set(title=title, xlabel=_label(ours))
     if paper is not None:
-        for marker, (dataset, values) in zip("s^vD", paper.iterrows(), strict=False):
-            at = [places[name] for name in values.index]
-            look = {"color": COLORS[1], "markersize": 5, "linewidth": 0.8}
-            axes[-1].plot(values, at, marker=marker, label=dataset, **look)
-        axes[-1].set(title="paper, photographs", xlabel="mAP (%)")
-        figure.legend(fontsize=LEGEND, loc="outside lower right", ncols=len(paper))
-    axes[0].set_yticks(list(places.values()), list(places))
-    axes[0].set_ylim(0.4, len(names) + 0.6)  # no ring is cut
+        sets = _levels(paper["benchmark"])
+        look = {"palette": COLORS[1 : 1 + len(sets)], "markers": MARKERS[: len(sets)]}
+        look |= {"linewidth": 0.8, "markersize": 5, "errorbar": None}
+        axis = {"x": "value", "y": "variant", "hue": "benchmark", "ax": axes[-1]}
+        sns.pointplot(paper, **axis, order=variants, hue_order=sets, **look)
+        axes[-1].set(title="paper, photographs", xlabel=_label(paper))
+        handles = axes[-1].get_legend_handles_labels()
+        axes[-1].get_legend().remove()
+        figure.legend(*handles, loc="outside lower right", ncols=len(sets))
+    axes[0].set_yticks(range(len(variants)), labels.values())
     for ax in axes:
+        ax.set(ylabel="", ylim=(len(variants) - 0.4, -0.6))  # no ring is cut
         ax.grid(axis="y", color="0.9")
+        ax.set_axisbelow(True)
+        ax.xaxis.set_major_locator(MaxNLocator(4))
         ax.margins(x=0.12)
     return figure
 
 
 @styled
-def run_curves(runs: pd.DataFrame, ylabel: str, title: str = "") -> Figure:
-    """One column of several histories, a line per run; rows are epochs."""
-    figure, (ax,) = _axes(1)
-    for name, values in runs.items():
-        ax.plot(runs.index, values, label=name)
-    ax.set(xlabel="epoch", ylabel=ylabel, title=_lines(title, WIDTH / 2))
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if runs.empty:
-        _say_nothing(ax)
+def run_curves(histories: pd.DataFrame, panels: str, ylabel: str) -> Figure:
+    """Histories of several runs, a line for each.
+
+    histories   tidy, with the `epoch` beside each value
+    panels      a column of it: a panel for each of its values
+    """
+    names, runs = _levels(histories[panels]), histories.astype({"seed": str})
+    look = {"hue": "seed", "hue_order": _levels(runs["seed"])}
+    if len(trained_on := _levels(runs["benchmark"])) > 1:
+        look |= {"style": "benchmark", "style_order": trained_on}
+    figure, axes = _axes(max(len(names), 1))
+    for ax, name in zip(axes, names, strict=False):
+        own = runs[runs[panels] == name]
+        sns.lineplot(own, x="epoch", y="value", **look, legend=ax is axes[-1], ax=ax)
+        ax.set(ylabel=ylabel if ax is axes[0] else "")
+        ax.set_title(_lines(name, WIDTH / max(len(names), 2) - MARGIN))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if names:
+        _legend_beside(axes[-1])
     else:
-        ax.legend(fontsize=LEGEND)
+        _say_nothing(axes[0])
     return figure
 
 
 @styled
 def value_curve(
-    ours: Mapping[str, pd.DataFrame],
-    xlabel: str,
-    ylabel: str = "mAP (%)",
-    *,
-    logarithmic: bool = False,
+    ours: pd.DataFrame, interval: Interval, xlabel: str, *, logarithmic: bool = False
 ) -> Figure:
     """Scores over the values of one parameter: a dot per run, a line through the means.
 
-    ours {title: shares, a row per seed and a column per value (numbers)}
-    Means are over the seeds that every value has, or the line would follow the seeds.
+    ours       tidy scores of one metric in percent, with the `number` of each row; a
+               panel for each benchmark
+    interval   of the mean over the seeds of a value, drawn as a bar
+    The line is of the seeds that every value has, or it would follow the seeds.
     """
-    figure, axes = _axes(max(len(ours), 1))
-    if not ours:
-        _say_nothing(axes[0])
-    for ax, (title, frame) in zip(axes, ours.items(), strict=False):
-        runs = 100 * frame.sort_index(axis=1)
-        for _, row in runs.iterrows():
-            ax.plot(runs.columns, row, "o", color=COLORS[0], alpha=0.5)
-        everywhere = runs.dropna()
-        means = runs.mean() if everywhere.empty else everywhere.mean()
-        ax.plot(runs.columns, means, color=BLACK, linewidth=1)
+    benchmarks = _levels(ours["benchmark"])
+    figure, axes = _axes(max(len(benchmarks), 1))
+    for ax, name in zip(axes, benchmarks, strict=False):
+        own = ours[ours["benchmark"] == name]
+        numbers = sorted(own["number"].unique())
+        axis = {"x": "number", "y": "value", "ax": ax}
+        bars = {"err_style": "bars", "errorbar": interval, "linestyle": "none"}
+        sns.lineplot(own, **axis, **bars, color="0.7", err_kws={"linewidth": 1})
+        sns.lineplot(_shared(own), **axis, errorbar=None, color=BLACK, linewidth=1)
+        sns.scatterplot(own, **axis, **RUN, zorder=3)
         if logarithmic:
             ax.set_xscale("log", base=2)
-        ax.set_xticks(list(runs.columns), [f"{value:g}" for value in runs.columns])
-        width = WIDTH / max(len(ours), 2)
-        ax.set(xlabel=xlabel, ylabel=ylabel, title=_lines(title, width))
+        ax.set_xticks(numbers, [f"{value:g}" for value in numbers])
+        ax.set(xlabel=xlabel, ylabel=_label(ours) if ax is axes[0] else "")
+        ax.set_title(_lines(name, WIDTH / max(len(benchmarks), 2) - MARGIN))
+    if not benchmarks:
+        _say_nothing(axes[0])
     return figure
 
 
@@ -201,11 +225,42 @@ def feature_points(planes: Mapping[str, Mapping[str, Any]]) -> Figure:
             marker = "o^sD"[kinds.index(kind)]
             ax.plot(*to_array(points).T, marker, label=name, alpha=0.6, **look)
         ax.set(title=title, xticks=[], yticks=[])
-        if plane:
-            ax.legend(fontsize=LEGEND)
-    if not names:
+    if names:
+        _legend_beside(axes[-1], *axes[0].get_legend_handles_labels())
+    else:
         _say_nothing(axes[0])
     return figure
+
+
+def _dots(
+    ax: Axes, own: pd.DataFrame, variants: Sequence[str], interval: Interval
+) -> None:
+    if own.empty:
+        return _say_nothing(ax)
+    axis = {"x": "value", "y": "variant", "order": variants, "ax": ax}
+    dot = {"color": RUN["color"], "alpha": RUN["alpha"], "size": 5}
+    sns.stripplot(own, **axis, **dot, jitter=False)
+    mean = {"errorbar": interval, "linestyle": "none", "err_kws": {"linewidth": 1}}
+    sns.pointplot(own, **axis, **mean, marker="o", **RING)
+    return None
+
+
+def _shared(own: pd.DataFrame) -> pd.DataFrame:
+    """The runs of those seeds that every number has; all runs where none has."""
+    numbers = own.groupby("seed")["number"].transform("nunique")
+    everywhere = own[numbers == own["number"].nunique()]
+    return own if everywhere.empty else everywhere
+
+
+def _levels(column: pd.Series) -> list[str]:
+    """The categories of a column in their order, or else its values as they come."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return list(column.cat.categories)
+    return list(column.unique())
+
+
+def _label(scores: pd.DataFrame) -> str:
+    return " and ".join(f"{metric} (%)" for metric in scores["metric"].unique())
 
 
 def _axes(columns: int, **options: Any) -> tuple[Figure, list[Axes]]:
@@ -213,6 +268,12 @@ def _axes(columns: int, **options: Any) -> tuple[Figure, list[Axes]]:
     width = WIDTH / 2 if columns == 1 else WIDTH
     figure = new_figure(width, 3.1, layout="constrained")
     return figure, list(figure.subplots(1, columns, squeeze=False, **options)[0])
+
+
+def _legend_beside(ax: Axes, *entries: Iterable) -> None:
+    """The legend to the right of a panel, where it hides nothing."""
+    entries = entries or ax.get_legend_handles_labels()
+    ax.legend(*entries, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def _lines(title: str, inches: float) -> str:

@@ -29,9 +29,9 @@ def show_results(args: argparse.Namespace, root: Path) -> int:
 
 
 def _write(outputs: Path, root: Path) -> None:
-    from reidrun.reports.pages import left_out, rebuild  # takes a second to import
+    from reidrun.reports.pages import untracked_runs, write_pages  # slow
 
-    written = rebuild(root, outputs)
+    written = write_pages(root, outputs)
     print(f"\nwritten: {', '.join(map(short, written))}")
-    if left := left_out(outputs):
+    if left := untracked_runs(outputs):
         print(f"{len(left)} runs are left out until git tracks them: {', '.join(left)}")

@@ -99,4 +99,5 @@ def _rows(done: Sequence[Plan], args: argparse.Namespace) -> list[dict]:
     every = [records.rows_of(runs.read_metrics(plan.folder)) for plan in done]
     rows = [row for rows in every for row in rows]
     several = len(args.papers) > 1
-    return [row for row in rows if row["tested_on"] == args.on or not several]
+    alone = {"tested_on": args.on, "search": ""}
+    return [row for row in rows if not several or alone.items() <= row.items()]

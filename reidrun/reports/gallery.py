@@ -111,7 +111,7 @@ def _cards(
     for path in notebooks(RUN):
         folder = path.parent.relative_to(outputs)
         run = found[found["folder"] == folder.as_posix()]
-        own = run[run["tested_on"] == run["benchmark"]]
+        own = run[(run["tested_on"] == run["benchmark"]) & (run["search"] == "")]
         for _, row in own.iterrows():
             facts = {name: str(row[name]) for name in ("benchmark", "variant", "seed")}
             facts |= {"mAP": f"{100 * row.mAP:.1f} %"}

@@ -10,7 +10,7 @@ from reidrun.reports.records import RECORDS, collect
 from reidrun.runs.environment import tracked
 
 
-def pages(root: Path, outputs: Path) -> dict[Path, str]:
+def made_pages(root: Path, outputs: Path) -> dict[Path, str]:
     """README.md and outputs/index.html as they ought to be, from what git tracks.
 
     Without git, from all that is there.
@@ -26,15 +26,15 @@ def pages(root: Path, outputs: Path) -> dict[Path, str]:
     }
 
 
-def rebuild(root: Path, outputs: Path) -> list[Path]:
+def write_pages(root: Path, outputs: Path) -> list[Path]:
     """Write the table and the gallery; return their paths."""
-    written = pages(root, outputs)
+    written = made_pages(root, outputs)
     for path, text in written.items():
         write_text(path, text)
     return list(written)
 
 
-def stale(root: Path, outputs: Path) -> list[Path]:
+def stale_pages(root: Path, outputs: Path) -> list[Path]:
     """Which of the table and the gallery are not as the runs have them.
 
     A small picture is compared by the figure that it was made of, not by its bytes:
@@ -42,13 +42,13 @@ def stale(root: Path, outputs: Path) -> list[Path]:
     """
     return [
         path
-        for path, text in pages(root, outputs).items()
+        for path, text in made_pages(root, outputs).items()
         if not path.is_file()
         or _comparable(path.read_text("utf-8")) != _comparable(text)
     ]
 
 
-def left_out(outputs: Path) -> list[str]:
+def untracked_runs(outputs: Path) -> list[str]:
     """Finished runs that git neither tracks nor ignores, so that no page has them."""
     others = tracked(outputs, "--others", "--exclude-standard") or set()
     found = [path.parent for path in sorted(outputs.glob(RECORDS)) if path in others]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-PUBLISHED = Path(__file__).parents[1] / "assets" / "paper_results.csv"
+PAPER_RESULTS = Path(__file__).parents[1] / "assets" / "paper_results.csv"
 
 
 class Headline(NamedTuple):
@@ -84,7 +84,7 @@ def published(paper: str, table: str, *, own: bool = True) -> pd.DataFrame:
     Values and order are as printed, scores in percent, nan where nothing is. Raises
     ValueError for a paper or table without numbers.
     """
-    numbers = pd.read_csv(PUBLISHED)
+    numbers = pd.read_csv(PAPER_RESULTS)
     rows = numbers[(numbers["paper"] == paper) & (numbers["table"] == table)]
     if own:
         rows = rows[rows["own"] == 1]

@@ -6,16 +6,15 @@ cell is a run that nobody made.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from reidlib.benchmarks import BENCHMARKS, TITLES, TRAINED_ON, is_drawn
-from reidlib.evaluation.statistics import spread
 from reidrun.reports.published import HEADLINES, headline
-from reidrun.reports.tables import NO_BREAK
+from reidrun.reports.tables import mean_and_deviation
 from reidrun.runs.environment import ROOT
 from reidrun.runs.folder import RunError, variant_name
 from reidrun.runs.params import FULL, layer_files, owners, read_ablation, read_layer
@@ -30,11 +29,23 @@ NOTHING = "–"  # in a cell of two numbers, for the one that a paper does not p
 
 
 class Row(NamedTuple):
-    """A method on a benchmark; names are those that `reid run` takes."""
+    """A method on a benchmark; names are those that `reid run` takes.
+
+    printed   the paper's numbers in words, "" where it has none
+    also_on   the benchmark tested on, where no layer says so and the command has to
+    """
 
     paper: str
     variant: str
     setting: Setting
+    printed: str = ""
+    also_on: str = ""
+
+    @property
+    def run(self) -> tuple[str, str, Setting]:
+        """What its runs are called: paper, variant with overrides, setting."""
+        overrides = {"also_on": [self.also_on]} if self.also_on else {}
+        return self.paper, variant_name(self.variant, overrides), self.setting
 
 
 def results_table(found: pd.DataFrame, root: Path = ROOT) -> pd.DataFrame:
@@ -45,24 +56,26 @@ def results_table(found: pd.DataFrame, root: Path = ROOT) -> pd.DataFrame:
     Settings other than those of the row's command are in no cell, nor are drawings in
     the layout of a real set.
     """
-    found, lines = _as_named(found), []
+    runs, lines = _by_run(found), []
     for paper in _papers(root):
-        printed = _printed(paper)
-        for row in _rows(paper, printed, found, root):
-            runs = _runs_of(row, found, root)
-            ours = {is_drawn(row.setting.tested_on): _ours(runs)}
-            cells = [_method(row), _where(row.setting), printed.get(row, "")]
+        ablation = _ablation(paper, root)
+        for row in _rows(paper, runs, root):
+            own = runs.get(row.run, found[:0])
+            ours = {is_drawn(row.setting.tested_on): _ours(own)}
+            cells = [_method(row), _where(row.setting), row.printed]
             cells += [ours.get(True, ""), ours.get(False, "")]
-            lines.append([*cells, command(row, sorted(runs["seed"]), root)])
+            lines.append([*cells, command(row, sorted(own["seed"]), ablation)])
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
-def command(row: Row, seeds: Sequence[int] = (), root: Path = ROOT) -> str:
-    """The command that makes the runs of a row; without seeds, the first of them."""
-    where, more = f"--on {row.setting.trained_on}", []
-    for name, values in _overrides(row, root).items():
-        more += ["-p", name, ",".join(values)]
-    if len(seeds) > 1 and (ablation := _ablation(row, root)):
+def command(row: Row, seeds: Sequence[int] = (), ablation: str = "") -> str:
+    """The command that makes the runs of a row; without seeds, the first of them.
+
+    ablation   that has the row's variant, where there is one: it takes several seeds
+    """
+    where = f"--on {row.setting.trained_on}"
+    more = ["-p", "also_on", row.also_on] if row.also_on else []
+    if len(seeds) > 1 and ablation:
         chosen = ["--variants", row.variant, "--seeds", *map(str, seeds)]
         return " ".join(["reid sweep", ablation, where, *chosen, *more])
     variant = [] if row.variant == FULL else ["--variant", row.variant]
@@ -92,11 +105,34 @@ def between_marks(readme: str, table: str) -> str:
     return f"{before}{START}\n\n{table}\n\n{END}{after}"
 
 
-def _as_named(found: pd.DataFrame) -> pd.DataFrame:
-    """Scores on what a benchmark's name says: no drawings in a real set's layout."""
-    whole = found[found["tested_on"].isin(BENCHMARKS)]  # not "plaza re-ranked"
+def printed_scores(paper: str) -> dict[tuple[str, Setting], str]:
+    """The paper's own numbers in words, by our variant and setting."""
+    name_of, found = {_letters(name): name for name in BENCHMARKS}, {}
+    for (variant, dataset), (mean_ap, rank1) in headline(paper).T.items():
+        own = HEADLINES[paper].benchmarks.get(dataset, dataset)
+        tested_on = name_of[_letters(own)]
+        usual = TRAINED_ON.get(tested_on, (tested_on,))[0]
+        other = HEADLINES[paper].trained_on.get(dataset, usual)
+        setting = Setting(name_of[_letters(other)], tested_on)
+        words = [NOTHING if pd.isna(x) else f"{x:.1f}" for x in (mean_ap, rank1)]
+        found[variant, setting] = " / ".join(words)
+    return found
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.lower())
+
+
+def _by_run(found: pd.DataFrame) -> dict[tuple[str, str, Setting], pd.DataFrame]:
+    """Scores on what a benchmark's name says, by paper, variant and setting.
+
+    Left out are other ways of searching, and drawings in a real set's layout.
+    """
+    whole = found[(found["search"] == "") & found["tested_on"].isin(BENCHMARKS)]
     trained, tested = (whole[name].map(is_drawn) for name in ("benchmark", "tested_on"))
-    return whole[(trained == whole["trained_on_drawn"]) & (tested == whole["drawn"])]
+    own = whole[(trained == whole["trained_on_drawn"]) & (tested == whole["drawn"])]
+    runs = own.groupby(["paper", "variant", "benchmark", "tested_on"])
+    return {(p, v, Setting(*at)): group for (p, v, *at), group in runs}
 
 
 def _papers(root: Path) -> list[str]:
@@ -109,77 +145,47 @@ def _variants(paper: str) -> list[str]:
     return list(HEADLINES[paper].rows) if paper in HEADLINES else [FULL]
 
 
-def _printed(paper: str) -> dict[Row, str]:
-    """The paper's own numbers."""
-    name_of, found = {_letters(name): name for name in BENCHMARKS}, {}
-    for (variant, dataset), (mean_ap, rank1) in headline(paper).T.items():
-        own = HEADLINES[paper].benchmarks.get(dataset, dataset)
-        tested_on = name_of[_letters(own)]
-        usual = TRAINED_ON.get(tested_on, (tested_on,))[0]
-        other = HEADLINES[paper].trained_on.get(dataset, usual)
-        setting = Setting(name_of[_letters(other)], tested_on)
-        words = [NOTHING if pd.isna(x) else f"{x:.1f}" for x in (mean_ap, rank1)]
-        found[Row(paper, variant, setting)] = " / ".join(words)
-    return found
-
-
-def _letters(name: str) -> str:
-    return re.sub(r"[\W_]", "", name.lower())
-
-
-def _rows(
-    paper: str, printed: dict[Row, str], found: pd.DataFrame, root: Path
-) -> list[Row]:
+def _rows(paper: str, runs: Mapping[tuple, pd.DataFrame], root: Path) -> list[Row]:
     """Rows with a number of the paper or of ours, its benchmarks first.
 
     What can be trained on is tested after its own training, where there is one; tests
     in scenes that were not trained on are a matter of the paper's ablations.
     """
-    ran = found.loc[found["paper"] == paper, ["benchmark", "tested_on"]]
-    others = sorted({Setting(*pair) for pair in ran.itertuples(index=False)}, key=_last)
-    settings = list(dict.fromkeys([row.setting for row in printed] + others))
-    rows = [Row(paper, name, at) for at in settings for name in _variants(paper)]
-    rows = [r for r in rows if r in printed or len(_runs_of(r, found, root))]
-    own = {at.tested_on for *_, at in rows if at.trained_on == at.tested_on}
-    return [
-        r for r in rows if len(set(r.setting)) == 1 or r.setting.tested_on not in own
-    ]
+    printed = printed_scores(paper)
+    ran = {setting for name, _, setting in runs if name == paper}
+    rows = []
+    for at in dict.fromkeys([at for _, at in printed] + sorted(ran, key=_last)):
+        also_on = _also_on(paper, at, root)
+        for variant in _variants(paper):
+            row = Row(paper, variant, at, printed.get((variant, at), ""), also_on)
+            rows += [row] if row.printed or row.run in runs else []
+    own = {row.setting.tested_on for row in rows if not row.setting.is_elsewhere}
+    return [r for r in rows if not (r.setting.is_elsewhere and r.setting[1] in own)]
 
 
 def _last(setting: Setting) -> tuple:
     """Drawn pedestrians after photographs, further tests after the training's own."""
-    trained_on, tested_on = setting
-    return is_drawn(tested_on), trained_on, trained_on != tested_on, tested_on
+    trained_on, tested_on, _ = setting
+    return is_drawn(tested_on), trained_on, setting.is_elsewhere, tested_on
 
 
-def _runs_of(row: Row, found: pd.DataFrame, root: Path) -> pd.DataFrame:
-    name = variant_name(row.variant, _overrides(row, root))
-    wanted = (row.paper, name, *row.setting)
-    columns = ("paper", "variant", "benchmark", "tested_on")
-    for column, value in zip(columns, wanted, strict=True):
-        found = found[found[column] == value]
-    return found
-
-
-def _overrides(row: Row, root: Path) -> dict[str, list[str]]:
-    """What the layers do not say: that a training is tested on a further benchmark."""
-    trained_on, tested_on = row.setting
-    if trained_on == tested_on:
-        return {}
-    scale = "tiny" if is_drawn(trained_on) else "full"
+def _also_on(paper: str, setting: Setting, root: Path) -> str:
+    """What is tested on, where the layers of its training do not say so."""
+    if not setting.is_elsewhere:
+        return ""
+    scale = "tiny" if is_drawn(setting.trained_on) else "full"
     also_on = []
-    for path in layer_files(root / "params", row.paper, trained_on, scale):
+    for path in layer_files(root / "params", paper, setting.trained_on, scale):
         also_on = read_layer(path).get("also_on", also_on)
-    return {} if tested_on in also_on else {"also_on": [tested_on]}
+    return "" if setting.tested_on in also_on else setting.tested_on
 
 
-def _ablation(row: Row, root: Path) -> str:
+def _ablation(paper: str, root: Path) -> str:
     """The first ablation with all variants of the paper that the table shows."""
-    shown = set(_variants(row.paper))
     for name in sorted(owners(root / "params" / "ablations")):
-        if name.partition("_")[0] == row.paper:
+        if name.partition("_")[0] == paper:
             variants = read_ablation(root / "params", name).variants
-            if shown <= {variant.name for variant in variants}:
+            if {*_variants(paper)} <= {variant.name for variant in variants}:
                 return name
     return ""
 
@@ -190,16 +196,11 @@ def _method(row: Row) -> str:
 
 
 def _where(setting: Setting) -> str:
-    names = [f"`{name}`" if is_drawn(name) else TITLES[name] for name in setting]
-    return " → ".join(dict.fromkeys(names))
+    names = [setting.trained_on, setting.tested_on]
+    titles = [f"`{name}`" if is_drawn(name) else TITLES[name] for name in names]
+    return " → ".join(dict.fromkeys(titles))
 
 
 def _ours(runs: pd.DataFrame) -> str:
-    return " / ".join(_mean(100 * runs[name]) for name in ("mAP", "rank1") if len(runs))
-
-
-def _mean(percent: pd.Series) -> str:
-    mean = f"{percent.mean():.1f}"
-    if len(percent) < 2:
-        return mean
-    return f"{mean} ± {spread(percent):.1f}".replace(" ", NO_BREAK)
+    scores = [100 * runs[name] for name in ("mAP", "rank1") if len(runs)]
+    return " / ".join(mean_and_deviation(score, ".1f") for score in scores)

@@ -7,10 +7,18 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ValidationError, field_validator
 
-from reidrun.runs.folder import PICTURES, SCORES, RunError, read_metrics, run_folder
+from reidrun.runs.folder import (
+    PICTURES,
+    SCORES,
+    RunError,
+    read_metrics,
+    read_row_name,
+    row_name,
+    run_folder,
+)
 
 COLUMNS = ["paper", "variant", "seed", "benchmark", "trained_on_drawn", "tested_on"]
-COLUMNS += ["drawn", *SCORES, "seconds", "commit", "folder"]
+COLUMNS += ["search", "drawn", *SCORES, "seconds", "commit", "folder"]
 RECORDS = "*/*/*/metrics.json"  # below the folder of all runs
 
 
@@ -67,7 +75,8 @@ def collect(outputs: Path, among: Collection[Path] | None = None) -> pd.DataFram
 
     among   the files to look at; all that are there if not given
     Scores are shares in [0, 1]; `drawn` says whether the pictures that were tested on
-    are, `trained_on_drawn` the same of training; `folder` is relative to `outputs`.
+    are, `trained_on_drawn` the same of training; `search` is "" for the paper's own
+    search; `folder` is relative to `outputs`.
     """
     rows = []
     for path in sorted(outputs.glob(RECORDS)):
@@ -78,19 +87,21 @@ def collect(outputs: Path, among: Collection[Path] | None = None) -> pd.DataFram
 
 
 def rows_of(record: Mapping[str, Any], folder: str = "") -> list[dict[str, Any]]:
-    """Flatten the record of a run: one row per scored benchmark."""
+    """Flatten the record of a run: a row per benchmark and how it was searched."""
     run = {**record, "trained_on_drawn": record["drawn"], "folder": folder}
-    return [
-        {name: ({**run, "tested_on": there} | scores)[name] for name in COLUMNS}
-        for there, scores in record["scores"].items()
-    ]
+    rows = []
+    for name, scores in record["scores"].items():
+        tested_on, search = read_row_name(name)
+        row = run | {"tested_on": tested_on, "search": search} | scores
+        rows.append({column: row[column] for column in COLUMNS})
+    return rows
 
 
 def score_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Make rows of `collect` or `rows_of` readable: percent, and which pictures."""
     table = rows[["paper", "variant", "seed"]].copy()
     table["trained on"] = rows["benchmark"]
-    table["tested on"] = rows["tested_on"]
+    table["tested on"] = rows[["tested_on", "search"]].agg(row_name, axis=1)
     table["pictures"] = rows["drawn"].map(PICTURES)
     for name in ("mAP", "rank1", "rank5", "rank10"):
         table[name.replace("rank", "rank-")] = (100 * rows[name]).round(1)

@@ -1,48 +1,196 @@
-"""One table of a paper: its variants over seeds, ours beside theirs.
-
-Ours and the paper's numbers never share a column: the pictures are not the same.
-"""
+"""The finished runs of an ablation: the rows of one table of a paper, over seeds."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
+from reidlib.evaluation.statistics import student_interval
 from reidrun.runs.environment import ROOT
-from reidrun.runs.folder import PICTURES, RANKS, is_complete, read_metrics, read_queries
+from reidrun.runs.folder import (
+    PICTURES,
+    RANKS,
+    is_complete,
+    read_metrics,
+    read_queries,
+    read_row_name,
+    row_name,
+)
 from reidrun.runs.params import Ablation, read_ablation
 from reidrun.runs.plans import Plan, Setting
 
-REST = "1 - "  # before a measure's name: what is left of it
-METRICS = {"mAP": "mAP"} | {f"rank{k}": f"rank-{k}" for k in RANKS}
+METRICS = {"mAP": "mAP"} | {f"rank{k}": f"rank-{k}" for k in RANKS}  # name: in print
+TIDY = ["benchmark", "variant", "seed", "metric", "value"]
 
 
-class Study(NamedTuple):
-    """The finished runs of an ablation."""
+class Measure(NamedTuple):
+    """A share that runs recorded beside their scores, or its complement, 1 - it."""
+
+    name: str
+    complement: bool = False
+
+    def __str__(self) -> str:
+        return f"1 - {self.name}" if self.complement else self.name
+
+
+@dataclass(frozen=True)
+class Study:
+    """The finished runs of an ablation, and which of their tests are looked at.
+
+    settings   what tables, figures and claims are about, in this order
+    folders    of the runs, by (variant, setting), then by seed
+    queries    what each query scored, by the same: rows (seed, query), as saved
+    """
 
     ablation: Ablation
     settings: tuple[Setting, ...]
-    folders: dict[tuple[str, Setting], dict[int, Path]]  # by variant and seed
-    queries: dict[tuple[str, Setting], pd.DataFrame]  # rows (seed, query), as saved
+    folders: dict[tuple[str, Setting], dict[int, Path]]
+    queries: dict[tuple[str, Setting], pd.DataFrame]
+    interval = staticmethod(student_interval)  # of a mean over seeds
+
+    @property
+    def rows(self) -> dict[str, str]:
+        """The paper's words for each variant."""
+        return {v.name: v.row or v.name for v in self.ablation.variants}
+
+    def searched(self, *searches: str) -> "Study":
+        """The same tests searched in other ways, "" being the paper's own."""
+        ways = [at._replace(search=way) for at in self.settings for way in searches]
+        return replace(self, settings=tuple(ways))
+
+    def where_trained(self) -> "Study":
+        """Only the tests on what was trained on."""
+        here = [at for at in self.settings if not at.is_elsewhere]
+        return replace(self, settings=tuple(here))
+
+    def elsewhere(self) -> "Study":
+        """Only the tests on what was not trained on."""
+        there = [at for at in self.settings if at.is_elsewhere]
+        return replace(self, settings=tuple(there))
+
+    def runs_of(self, setting: Setting, seed: int) -> dict[str, Path]:
+        """The folders of a setting's runs with one seed, by variant."""
+        return {
+            variant: self.folders[variant, at][seed]
+            for variant, at in self.folders
+            if at == setting and seed in self.folders[variant, at]
+        }
+
+    def trainings(self, variant: str) -> dict[tuple[str, int], Path]:
+        """The folders of a variant's runs, by what was trained on and the seed."""
+        return {
+            (at.trained_on, seed): folder
+            for at in self.settings  # however many are tested on: one training
+            for seed, folder in self.folders.get((variant, at), {}).items()
+        }
 
     def pictures(self, setting: Setting) -> str:
         """What the images of a setting show, as its runs say; "" without runs."""
         for (_, where), folders in self.folders.items():
             if where == setting:
                 record = read_metrics(next(iter(folders.values())))
-                scores = record["scores"][setting.tested_on]
+                scores = record["scores"][row_name((where.tested_on, where.search))]
                 return PICTURES[scores.get("drawn", record["drawn"])]
         return ""
+
+    @property
+    def titles(self) -> dict[Setting, str]:
+        """How our columns of each setting are headed."""
+        return {setting: self.title(setting) for setting in self.settings}
 
     def title(self, setting: Setting) -> str:
         """How our columns of a setting are headed."""
         return f"ours, {setting} ({self.pictures(setting) or 'not run'})"
 
-    @property
-    def rows(self) -> dict[str, str]:
-        """The paper's words for each variant."""
-        return {v.name: v.row or v.name for v in self.ablation.variants}
+    def per_query(self, variant: str, setting: Setting, metric: str) -> pd.DataFrame:
+        """What each query scored in each run, (Q, S) as `statistics.compare` wants it.
+
+        metric   mAP: its average precision; rankK: whether the first K have a match
+        Raises ValueError where the runs were not tested with the same queries.
+        """
+        table = self.queries[variant, setting].set_index("pid", append=True)
+        rank = table["first_rank"]
+        if rank.unstack("seed").isna().any(axis=None):
+            raise ValueError(f"{variant}: seeds were tested with different queries")
+        if metric == "mAP":
+            values = table["average_precision"]
+        else:
+            hit = rank.between(1, int(metric.removeprefix("rank"))).astype(float)
+            values = hit.where(rank > 0)
+        return values.unstack("seed")
+
+    def scores(self, *metrics: str) -> pd.DataFrame:
+        """Scores of all runs in percent, mAP if none is named: a row for each.
+
+        Columns benchmark (a setting's title), variant (the paper's words), seed, metric
+        (as printed) and value. The first two are categories, which name what nobody ran
+        as well.
+        """
+        titles = self.titles
+        found = [
+            (title, words, seed, METRICS[metric], 100 * value)
+            for at, title in titles.items()
+            for name, words in self.rows.items()
+            if (name, at) in self.queries
+            for metric in metrics or ("mAP",)
+            for seed, value in self.per_query(name, at, metric).mean().items()
+        ]
+        table = pd.DataFrame(found, columns=TIDY)
+        table["benchmark"] = pd.Categorical(table["benchmark"], [*titles.values()])
+        table["variant"] = pd.Categorical(table["variant"], [*self.rows.values()])
+        return table
+
+    def scores_over(
+        self, parameter: str, metric: str = "mAP", **known: float
+    ) -> pd.DataFrame:
+        """Scores of the rows that vary one parameter, with its `number` beside each.
+
+        Such rows are called `<parameter> = <number>`; `known` are the numbers of other
+        rows, by the variant's name.
+        """
+        start = f"{parameter} = "
+        numbers = {
+            words: known[name] if name in known else float(words.removeprefix(start))
+            for name, words in self.rows.items()
+            if name in known or words.startswith(start)
+        }
+        table = self.scores(metric)
+        table["number"] = table["variant"].astype(object).map(numbers).astype(float)
+        table = table.dropna(subset="number")
+        return table.assign(benchmark=table["benchmark"].cat.remove_unused_categories())
+
+    def histories(
+        self, variants: Iterable[str], columns: Iterable[str]
+    ) -> pd.DataFrame:
+        """Columns of the histories of some variants' runs, a row for each epoch.
+
+        As `scores`, with the `epoch`; benchmark is what was trained on, metric the
+        column.
+        One that a history does not have has no rows.
+        """
+        found = [pd.DataFrame(columns=[*TIDY, "epoch"])]
+        for variant in variants:
+            for (benchmark, seed), folder in self.trainings(variant).items():
+                history = pd.read_csv(folder / "history.csv")
+                known = [name for name in columns if name in history]
+                long = history.melt("epoch", known, "metric")
+                run = {"benchmark": benchmark, "variant": self.rows[variant]}
+                found.append(long.assign(**run, seed=seed))
+        return pd.concat(found[1:] or found, ignore_index=True)
+
+    def measure(
+        self, variant: str, setting: Setting, measure: Measure | str
+    ) -> pd.Series:
+        """A measure of a variant's runs by seed; may be empty."""
+        measure = Measure(measure) if isinstance(measure, str) else measure
+        folders = self.folders.get((variant, setting), {})
+        runs = {seed: read_metrics(at)["measures"] for seed, at in folders.items()}
+        key = f"{row_name((setting.tested_on, setting.search))}: {measure.name}"
+        known = {seed: run[key] for seed, run in runs.items() if key in run}
+        found = pd.Series(known, dtype=float)
+        return 1 - found if measure.complement else found
 
 
 def gather(
@@ -54,27 +202,25 @@ def gather(
 ) -> Study:
     """Read those runs of an ablation that are finished.
 
-    name      of a file in params/ablations below `root`, e.g. fanet_components
-    plans     its runs, as sweeps.plan gives them; variants without a plan are no rows
-    settings  by default all that the plans train and test on; a benchmark's name may
-              have more words behind it, as rows of scores have: `plaza visual`
+    name       of a file in params/ablations below `root`, e.g. fanet_components
+    plans      its runs, as sweep.plan gives them; variants without a plan are no rows
+    settings   to be looked at first; by default all that the plans train and test on
     """
-    ablation = _only(read_ablation(root / "params", name), {p.variant for p in plans})
-    settings = tuple(settings) or tested(plans)
-    folders, queries = {}, {}
+    planned = {plan.variant for plan in plans}
+    ablation = _only(read_ablation(root / "params", name), planned)
+    folders: dict[tuple[str, Setting], dict[int, Path]] = {}
+    queries: dict[tuple[str, Setting], dict[int, pd.DataFrame]] = {}
     for plan in [plan for plan in plans if is_complete(plan.folder)]:
         found, seed = read_queries(plan.folder), plan.parameters["seed"]
-        for setting in [s for s in settings if s.plain in tested([plan])]:
-            row = plan.variant, setting
-            if setting.tested_on in found.index.unique("tested_on"):
-                folders.setdefault(row, {})[seed] = plan.folder
-                own = found.loc[setting.tested_on]
-                queries.setdefault(row, {})[seed] = own
+        for tested, own in found.groupby("tested_on"):
+            at = Setting(plan.parameters["benchmark"], *read_row_name(tested))
+            folders.setdefault((plan.variant, at), {})[seed] = plan.folder
+            queries.setdefault((plan.variant, at), {})[seed] = own.droplevel(0)
     joined = {row: pd.concat(runs, names=["seed"]) for row, runs in queries.items()}
-    return Study(ablation, settings, folders, joined)
+    return Study(ablation, tuple(settings) or settings_of(plans), folders, joined)
 
 
-def tested(plans: Iterable[Plan]) -> tuple[Setting, ...]:
+def settings_of(plans: Iterable[Plan]) -> tuple[Setting, ...]:
     """Every pair of what is trained on and tested on, where it was trained first."""
     found = []
     for plan in plans:
@@ -87,83 +233,3 @@ def _only(ablation: Ablation, names: set[str]) -> Ablation:
     variants = [variant for variant in ablation.variants if variant.name in names]
     claims = [c for c in ablation.claims if {c.ours, c.other} <= names]
     return ablation.model_copy(update={"variants": variants, "claims": claims})
-
-
-def histories(study: Study, variant: str, column: str) -> pd.DataFrame:
-    """One column of the histories of a variant's runs: epochs by (benchmark, seed)."""
-    found = {}
-    for (name, setting), folders in study.folders.items():
-        if name == variant:
-            for seed, folder in folders.items():
-                history = pd.read_csv(folder / "history.csv", index_col="epoch")
-                found[f"{setting.trained_on}, seed {seed}"] = history[column]
-    return pd.DataFrame(found)
-
-
-def per_query(
-    study: Study, variant: str, setting: Setting, metric: str
-) -> pd.DataFrame:
-    """What each query scored in each run, (Q, S) as `comparison.compare` wants it.
-
-    metric   mAP: its average precision; rank-k: whether a match is among the first k
-    Raises ValueError where the runs were not tested with the same queries.
-    """
-    table = study.queries[variant, setting].set_index("pid", append=True)
-    rank = table["first_rank"]
-    if rank.unstack("seed").isna().any(axis=None):
-        raise ValueError(f"{variant}: seeds were tested with different queries")
-    if metric == "mAP":
-        values = table["average_precision"]
-    else:
-        hit = rank.between(1, int(metric.removeprefix("rank"))).astype(float)
-        values = hit.where(rank > 0)
-    return values.unstack("seed")
-
-
-def scores(study: Study, setting: Setting, metric: str = "mAP") -> pd.DataFrame:
-    """Scores as shares: a row per seed, a column per variant, named as in the paper."""
-    columns = {
-        row: per_query(study, name, setting, metric).mean()
-        for name, row in study.rows.items()
-        if (name, setting) in study.queries
-    }
-    return pd.DataFrame(columns)
-
-
-def panels(study: Study, metric: str = "mAP") -> dict[str, pd.DataFrame]:
-    """The scores of every setting by its title, for plots.variant_dots."""
-    return {study.title(at): scores(study, at, metric) for at in study.settings}
-
-
-def curves(
-    study: Study, parameter: str, metric: str = "mAP", **known: float
-) -> dict[str, pd.DataFrame]:
-    """Scores over the values of one parameter, for plots.value_curve.
-
-    Its rows are called `<parameter> = <value>`; `known` are the values of other rows,
-    by the variant's name. Settings without such runs are left out.
-    """
-    start = f"{parameter} = "
-    value_of = {row: known[name] for name, row in study.rows.items() if name in known}
-    value_of |= {
-        row: float(row.removeprefix(start))
-        for row in study.rows.values()
-        if row.startswith(start) and row not in value_of
-    }
-    found = {}
-    for setting in study.settings:
-        frame = scores(study, setting, metric)
-        frame = frame[[row for row in frame if row in value_of]]
-        if not frame.empty:
-            found[study.title(setting)] = frame.rename(columns=value_of)
-    return found
-
-
-def by_seed(study: Study, variant: str, setting: Setting, name: str) -> pd.Series:
-    """A measure of a variant's runs, or `1 - ` one, by seed; may be empty."""
-    folders = study.folders.get((variant, setting), {})
-    runs = {seed: read_metrics(at)["measures"] for seed, at in folders.items()}
-    key = f"{setting.tested_on}: {name.removeprefix(REST)}"
-    known = {seed: run[key] for seed, run in runs.items() if key in run}
-    found = pd.Series(known, dtype=float)
-    return 1 - found if name.startswith(REST) else found

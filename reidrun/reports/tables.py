@@ -6,27 +6,39 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from reidlib.benchmarks import is_drawn
-from reidlib.evaluation.statistics import spread
 from reidrun.reports.published import published
-from reidrun.reports.study import METRICS, Study, by_seed, scores
-from reidrun.runs.folder import PICTURES, RANKS, _summary, read_metrics
+from reidrun.reports.study import METRICS, TIDY, Measure, Study
+from reidrun.runs.folder import (
+    PICTURES,
+    RANKS,
+    Tested,
+    benchmark_of,
+    read_metrics,
+    row_name,
+    summary,
+)
 
 if TYPE_CHECKING:
     from reidlib.evaluation.metrics import Scores
 
+NO_BREAK = "\u00a0"  # a space that holds a number together in a narrow table
+PAPERS_METRICS = {"mAP": "mAP"} | {f"rank{k}": f"R{k}" for k in RANKS}
+MAIN = ("mAP", "rank1")
+CELL = ["variant", "benchmark", "metric"]
+
 
 def percent_table(
-    scores: Mapping[str, "Scores"], data_root: str | None = None
+    scores: Mapping[Tested, "Scores"], data_root: str | None = None
 ) -> pd.DataFrame:
-    """Scores by benchmark in percent, labelled with what the pictures show.
+    """Scores in percent, labelled with what the pictures show.
 
-    A row may be called by its benchmark and more words, as `plaza re-ranked`.
+    scores   by benchmark, or by a benchmark and how else it was searched
     """
-    table = pd.DataFrame({name: _summary(score) for name, score in scores.items()}).T
+    rows = {row_name(tested): summary(score) for tested, score in scores.items()}
+    table = pd.DataFrame(rows).T
     shares = [name for name in table if not name.startswith("num_")]
     percent = (100 * table[shares]).round(1).rename(columns=lambda n: f"{n} (%)")
-    names = [name.partition(" ")[0] for name in scores]
-    return labelled(percent, names, data_root)
+    return labelled(percent, map(benchmark_of, scores), data_root)
 
 
 def labelled(
@@ -40,8 +52,60 @@ def labelled(
     return table.rename_axis(columns=" and ".join(sorted(kinds)))
 
 
-NO_BREAK = "\u00a0"  # a space that holds a number together in a narrow table
-PAPERS_METRICS = {"mAP": "mAP"} | {f"rank{k}": f"R{k}" for k in RANKS}
+def mean_and_deviation(values: pd.Series, digits: str) -> str:
+    """Mean ± standard deviation in words; a single value has none.
+
+    >>> mean_and_deviation(pd.Series([1.0, 2.0, 3.0]), ".1f")
+    '2.0\\xa0±\\xa01.0'
+    """
+    mean = format(values.mean(), digits)
+    if len(values) < 2:
+        return mean
+    return f"{mean} ± {values.std():{digits}}".replace(" ", NO_BREAK)
+
+
+def table(study: Study, metrics: Sequence[str] = MAIN) -> pd.DataFrame:
+    """Ours in percent, mean ± one standard deviation over seeds; a row per variant.
+
+    Columns (what was tested and what it shows, metric). Empty: nobody ran it.
+    """
+    found = study.scores(*metrics)
+    seeds = found.assign(metric="seeds").groupby(CELL, observed=True)["seed"].nunique()
+    names = [*(METRICS[metric] for metric in metrics), "seeds"]
+    columns = [(title, n) for title in found["benchmark"].cat.categories for n in names]
+    words = pd.concat([_over_seeds(found, ".1f"), seeds.astype(str)])
+    return _wide(study, words, columns)
+
+
+def papers_table(study: Study, metrics: Sequence[str] = MAIN) -> pd.DataFrame:
+    """The paper's numbers of the same rows in percent, as printed, on photographs."""
+    found = printed(study, *metrics)
+    found["benchmark"] = "paper, " + found["benchmark"]
+    words = found.set_index(CELL)["value"].map("{:.1f}".format)
+    return _wide(study, words, _columns(found))
+
+
+def beside_paper(study: Study, metrics: Sequence[str] = MAIN) -> pd.DataFrame:
+    """`table` and `papers_table` side by side, never in one column."""
+    return pd.concat([table(study, metrics), papers_table(study, metrics)], axis=1)
+
+
+def printed(study: Study, *metrics: str) -> pd.DataFrame:
+    """The paper's percentages of the same rows, mAP if no metric is named.
+
+    As `Study.scores` has ours, without seeds; benchmark is the paper's data set.
+    """
+    numbers = published(study.ablation.paper, study.ablation.table)
+    wanted = [(PAPERS_METRICS[name], METRICS[name]) for name in metrics or ("mAP",)]
+    found = [
+        (dataset, words, in_print, numbers.loc[words, (dataset, name)])
+        for dataset in numbers.columns.unique(0)
+        for name, in_print in wanted
+        if (dataset, name) in numbers
+        for words in study.rows.values()
+    ]
+    names = [name for name in TIDY if name != "seed"]
+    return pd.DataFrame(found, columns=names).dropna(ignore_index=True)
 
 
 def learning(study: Study, column: str) -> pd.DataFrame:
@@ -50,110 +114,63 @@ def learning(study: Study, column: str) -> pd.DataFrame:
     A row per variant, "" where a variant has no such column; columns (what was trained
     on, epoch).
     """
-    columns, where = {}, {}
-    for setting in study.settings:  # however many are tested on: one training
-        where.setdefault(setting.trained_on, setting)
-    for name, setting in where.items():
-        for when, place in {"first epoch": 0, "last epoch": -1}.items():
-            values = {}
-            for variant, row in study.rows.items():
-                folders = study.folders.get((variant, setting), {}).values()
-                runs = [pd.read_csv(folder / "history.csv") for folder in folders]
-                seeds = pd.Series([h[column].iloc[place] for h in runs if column in h])
-                values |= {row: _plus_minus(seeds, ".2f")} if len(seeds) else {}
-            columns[f"trained on {name}", when] = pd.Series(values, dtype=object)
-    return _by_row(study, pd.DataFrame(columns))
-
-
-def table(study: Study, metrics: Sequence[str] = ("mAP", "rank1")) -> pd.DataFrame:
-    """Ours in percent, mean ± one standard deviation over seeds; a row per variant.
-
-    Columns (what was tested and what it shows, metric). Empty: nobody ran it.
-    """
-    columns = {}
-    for setting in study.settings:
-        title = study.title(setting)
-        for metric in metrics:
-            found = scores(study, setting, metric)
-            columns[title, METRICS[metric]] = found.apply(_with_spread)
-        columns[title, "seeds"] = found.count().astype(str)
-    return _by_row(study, pd.DataFrame(columns))
-
-
-def papers_table(
-    study: Study, metrics: Sequence[str] = ("mAP", "rank1")
-) -> pd.DataFrame:
-    """The paper's numbers of the same rows in percent, as printed, on photographs."""
-    numbers = published(study.ablation.paper, study.ablation.table)
-    columns = {
-        (f"paper, {dataset}", METRICS[metric]): numbers[dataset, PAPERS_METRICS[metric]]
-        for dataset in numbers.columns.unique(0)
-        for metric in metrics
-        if (dataset, PAPERS_METRICS[metric]) in numbers
-    }
-    words = pd.DataFrame(columns).map("{:.1f}".format, na_action="ignore")
-    return _by_row(study, words)
-
-
-def printed(study: Study, metric: str = "mAP") -> pd.DataFrame:
-    """The paper's percentages of a metric: a row per data set, a column per variant."""
-    numbers = published(study.ablation.paper, study.ablation.table)
-    chosen = numbers.xs(PAPERS_METRICS[metric], axis=1, level=1)
-    return chosen.reindex(list(study.rows.values())).T
-
-
-def beside_paper(
-    study: Study, metrics: Sequence[str] = ("mAP", "rank1")
-) -> pd.DataFrame:
-    """`table` and `papers_table` side by side, never in one column."""
-    return pd.concat([table(study, metrics), papers_table(study, metrics)], axis=1)
-
-
-def _by_row(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
-    rows = list(study.rows.values())
-    frame.columns = pd.MultiIndex.from_tuples(frame.columns, names=(None, None))
-    return frame.reindex(rows).fillna("")
-
-
-def _with_spread(runs: pd.Series) -> str:
-    return _plus_minus(100 * runs.dropna(), ".1f")
-
-
-def _plus_minus(values: pd.Series, digits: str) -> str:
-    """Mean and spread in words; one value has no spread."""
-    mean = format(values.mean(), digits)
-    if len(values) < 2:
-        return mean
-    return f"{mean} ± {spread(values):{digits}}".replace(" ", NO_BREAK)
+    history = study.histories(study.rows, [column])
+    history["benchmark"] = "trained on " + history["benchmark"].astype(str)
+    ends = {"first epoch": "first", "last epoch": "last"}
+    runs = history.groupby(["variant", "benchmark", "seed"])["value"].agg(**ends)
+    found = runs.melt(var_name="metric", ignore_index=False).reset_index()
+    columns = [(name, when) for name in _trained_on(study) for when in ends]
+    return _wide(study, _over_seeds(found, ".2f"), columns)
 
 
 def seconds(study: Study) -> pd.DataFrame:
-    """Seconds of training as the runs recorded them, mean over seeds with their spread.
+    """Seconds of training as the runs recorded them, mean over seeds.
 
     A row per variant, a column per set that was trained on; of one machine, or several.
     """
-    columns = {f"trained on {setting.trained_on}": {} for setting in study.settings}
-    for (name, setting), folders in study.folders.items():
-        took = pd.Series([read_metrics(path)["seconds"] for path in folders.values()])
-        words = _plus_minus(took, ".0f")
-        columns[f"trained on {setting.trained_on}"][study.rows[name]] = words
-    table = pd.DataFrame(columns, dtype=object)
-    return table.reindex(list(study.rows.values())).fillna("")
+    found = [
+        (f"trained on {name}", words, seed, "", read_metrics(folder)["seconds"])
+        for variant, words in study.rows.items()
+        for (name, seed), folder in study.trainings(variant).items()
+    ]
+    words = _over_seeds(pd.DataFrame(found, columns=TIDY), ".0f")
+    return _wide(study, words, [(n, "") for n in _trained_on(study)]).droplevel(1, 1)
 
 
-def measured(study: Study, names: Sequence[str]) -> pd.DataFrame:
-    """Measures as `by_seed` names them, mean over seeds with their spread.
+def measured(study: Study, measures: Sequence[Measure | str]) -> pd.DataFrame:
+    """Measures of the runs, mean over seeds.
 
     A row per variant; columns (setting, measure), those that any variant has.
     """
-    columns = {}
-    for setting in study.settings:
-        for name in names:
-            found = {
-                row: by_seed(study, variant, setting, name)
-                for variant, row in study.rows.items()
-            }
-            values = {r: _plus_minus(x, ".2f") for r, x in found.items() if len(x)}
-            if values:
-                columns[study.title(setting), name] = pd.Series(values, dtype=object)
-    return _by_row(study, pd.DataFrame(columns))
+    found = [
+        (title, words, seed, str(measure), value)
+        for at, title in study.titles.items()
+        for measure in measures
+        for variant, words in study.rows.items()
+        for seed, value in study.measure(variant, at, measure).items()
+    ]
+    table = pd.DataFrame(found, columns=TIDY)
+    return _wide(study, _over_seeds(table, ".2f"), _columns(table))
+
+
+def _over_seeds(found: pd.DataFrame, digits: str) -> pd.Series:
+    """A tidy frame in words: mean and deviation over seeds, by variant and column."""
+    values = found.groupby(CELL, observed=True)["value"]
+    return values.agg(mean_and_deviation, digits=digits)
+
+
+def _wide(study: Study, words: pd.Series, columns: list[tuple]) -> pd.DataFrame:
+    """Words by variant and column as a table of all rows; "" where there are none."""
+    wide = words.unstack(CELL[1:]) if len(words) else pd.DataFrame()
+    wide = wide.reindex(list(study.rows.values()))
+    index = pd.MultiIndex.from_tuples(columns or [], names=(None, None))
+    return wide.reindex(columns=index).rename_axis(index=None).astype(object).fillna("")
+
+
+def _columns(found: pd.DataFrame) -> list[tuple]:
+    """The columns of a tidy frame, as they come."""
+    return list(dict.fromkeys(zip(found["benchmark"], found["metric"], strict=True)))
+
+
+def _trained_on(study: Study) -> list[str]:
+    return list(dict.fromkeys(f"trained on {at.trained_on}" for at in study.settings))

@@ -37,6 +37,7 @@ FOLDER_PARAMETERS = (
 ADDED = {"compile": False}  # newer than some kept runs: the value they were made with
 LONGEST_NAME = 120
 QUERIES = "queries.csv.gz"
+Tested = str | tuple[str, str]  # a benchmark, or one and how else it was searched
 PICTURES = {True: "drawn pedestrians", False: "photographs"}
 
 
@@ -67,6 +68,33 @@ def run_folder(
 ) -> Path:
     """Return where a run lives under `outputs`."""
     return outputs / benchmark / paper / f"{variant}-s{seed}"
+
+
+def row_name(tested: Tested) -> str:
+    """Name a test as records and tables do: the benchmark, then how it was searched.
+
+    >>> row_name("plaza"), row_name(("plaza", "")), row_name(("plaza", "re-ranked"))
+    ('plaza', 'plaza', 'plaza re-ranked')
+    """
+    return tested if isinstance(tested, str) else " ".join(tested).rstrip()
+
+
+def read_row_name(name: str) -> tuple[str, str]:
+    """The benchmark and the search that a row is called by.
+
+    >>> read_row_name("plaza"), read_row_name("plaza wrong captions")
+    (('plaza', ''), ('plaza', 'wrong captions'))
+    """
+    benchmark, _, search = name.partition(" ")
+    return benchmark, search
+
+
+def benchmark_of(tested: Tested) -> str:
+    """The benchmark of a test, however it was searched."""
+    name = tested if isinstance(tested, str) else tested[0]
+    if " " in name:
+        raise ValueError(f"{name!r} is no benchmark; write (benchmark, search)")
+    return name
 
 
 def recorded(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,7 +141,7 @@ def save_run(
     *,
     paper: str,
     parameters: Mapping[str, Any],
-    scores: Mapping[str, "Scores"],
+    scores: Mapping[Tested, "Scores"],
     history: pd.DataFrame,
     seconds: float,
     measures: Mapping[str, float] | None = None,
@@ -121,7 +149,7 @@ def save_run(
 ) -> dict[str, Any]:
     """Return the record of a run, and write it to `run_dir` unless that is "".
 
-    scores     per evaluated benchmark, or what a row is called ("plaza re-ranked")
+    scores     by benchmark, or by a benchmark and how else it was searched
     measures   other numbers by name, e.g. the mask's overlap with the person
     seconds    wall time of training
     started    the environment when the run began, now by default: a commit made while
@@ -129,10 +157,12 @@ def save_run(
     Raises ValueError for a number that is not finite.
     """
     benchmark, root = parameters["benchmark"], parameters.get("data_root")
-    shown = {name: name.partition(" ")[0] for name in scores}
     summaries = {
-        name: {**_summary(score), "drawn": is_drawn(shown[name], root)}
-        for name, score in scores.items()
+        row_name(tested): {
+            **summary(score),
+            "drawn": is_drawn(benchmark_of(tested), root),
+        }
+        for tested, score in scores.items()
     }
     named = re.fullmatch(r"(.+)-s\d+", Path(run_dir).name)
     record = {
@@ -169,17 +199,17 @@ def flat(qualities: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     }
 
 
-def write_queries(folder: Path, scores: Mapping[str, "Scores"]) -> None:
+def write_queries(folder: Path, scores: Mapping[Tested, "Scores"]) -> None:
     """Write queries.csv.gz: what every query scored, for statistics over queries."""
     parts = {
-        name: pd.DataFrame(
+        row_name(tested): pd.DataFrame(
             {
                 "pid": score.query_pids.numpy(),
                 "average_precision": score.average_precisions.numpy().round(5),
                 "first_rank": score.first_ranks.numpy(),
             }
         )
-        for name, score in scores.items()
+        for tested, score in scores.items()
     }
     table = pd.concat(parts, names=["tested_on", "query"])
     write_bytes(folder / QUERIES, gzip.compress(table.to_csv().encode(), mtime=0))
@@ -188,13 +218,16 @@ def write_queries(folder: Path, scores: Mapping[str, "Scores"]) -> None:
 def read_queries(folder: Path) -> pd.DataFrame:
     """What every query of a run scored, indexed by (tested_on, query).
 
+    tested_on is what `row_name` calls a test.
+
     Columns pid, average_precision (a share, nan where the query has no match) and
     first_rank (from 1; 0 there).
     """
     return pd.read_csv(folder / QUERIES, index_col=["tested_on", "query"])
 
 
-def _summary(scores: "Scores") -> dict[str, float | int]:
+def summary(scores: "Scores") -> dict[str, float | int]:
+    """The scores of a search by name, as a record has them."""
     cmc = scores.cmc.tolist()
     ranks = {f"rank{k}": cmc[min(k, len(cmc)) - 1] for k in RANKS}
     counts = {"num_valid": scores.num_valid, "num_skipped": scores.num_skipped}

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from reidlib.benchmarks import (
     BENCHMARKS,
@@ -24,26 +24,26 @@ NOUNS = {"bool": "true or false", "int": "a whole number", "float": "a number"}
 
 
 class Setting(NamedTuple):
-    """What a model was trained and tested on.
+    """What a model was trained on, what it was tested on, and how it searched there.
 
-    A benchmark's name may have more words behind it, as rows of scores have:
-    `plaza visual`.
+    search   "" for the search as the paper has it, else what the other one is called
 
-    >>> print(Setting("plaza", "plaza visual"), Setting("plaza", "avenue"), sep="; ")
+    >>> print(Setting("plaza", "plaza", "visual"), Setting("plaza", "avenue"), sep="; ")
     plaza visual; plaza → avenue
     """
 
     trained_on: str
     tested_on: str
+    search: str = ""
 
     @property
-    def plain(self) -> Self:
-        """The same without further words."""
-        return self._replace(tested_on=self.tested_on.partition(" ")[0])
+    def is_elsewhere(self) -> bool:
+        """Whether it was tested on what it was not trained on."""
+        return self.trained_on != self.tested_on
 
     def __str__(self) -> str:
-        same = self.plain.tested_on == self.trained_on
-        return self.tested_on if same else f"{self.trained_on} → {self.tested_on}"
+        tested = runs.row_name((self.tested_on, self.search))
+        return f"{self.trained_on} → {tested}" if self.is_elsewhere else tested
 
 
 class Plan(NamedTuple):

@@ -63,6 +63,46 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+NAMES = ["base", "more", "all"]
+
+
+def tidy(values: dict, names: list | None = None, seeds: str = "seed") -> pd.DataFrame:
+    """A row for each value of {benchmark: {variant: one for each seed}}.
+
+    names   of all variants, as categories; benchmarks are categories then
+    seeds   "variant": the variants are seeds, and their values those of epochs
+    """
+    rows = [
+        (benchmark, variant, i if seeds == "seed" else place, "mAP", value)
+        for benchmark, variants in values.items()
+        for place, (variant, runs) in enumerate(variants.items())
+        for i, value in enumerate(runs)
+    ]
+    columns = ["benchmark", "variant", "seed", "metric", "value"]
+    frame = pd.DataFrame(rows, columns=columns)
+    if names is not None:
+        frame["benchmark"] = pd.Categorical(frame["benchmark"], [*values])
+        frame["variant"] = pd.Categorical(frame["variant"], names)
+    return frame
+
+
+def curve_of(values: dict) -> pd.DataFrame:
+    """Scores on plaza by number, a list over seeds for each; nan is a missing run."""
+    frame = tidy({"plaza": values}).dropna()
+    return frame.assign(number=frame["variant"].astype(float))
+
+
+def ends(values: pd.Series) -> tuple[float, float]:
+    """An interval that is one wider than its values, to both sides."""
+    return values.min() - 1, values.max() + 1
+
+
+def rings(ax) -> list:
+    """Where the marks of means are."""
+    lines = [line for line in ax.lines if line.get_marker() not in ("", "None", None)]
+    return [list(place) for line in lines for place in line.get_xydata()]
+
+
 def test_history_curves_draw_each_column_where_it_has_values():
     history = pd.DataFrame(
         {
@@ -127,41 +167,55 @@ def test_maps_may_carry_notes(samples):
 
 
 def test_variants_have_a_dot_per_run_and_panels_of_their_own():
-    here = pd.DataFrame({"base": [0.5, 0.7], "more": [0.8, 0.9]})
-    there = pd.DataFrame({"base": [0.25]})
-    paper = pd.DataFrame({"base": [72.7], "more": [73.5], "all": [84.6]}, ["Market"])
-    figure = plots.variant_dots({"plaza": here, "station": there}, paper)
+    values = {"plaza": {"base": [50, 70], "more": [80, 90]}, "station": {"base": [25]}}
+    paper = tidy({"Market": {"base": [72.7], "more": [73.5], "all": [84.6]}})
+    figure = plots.variant_dots(tidy(values, NAMES), ends, paper)
     left, middle, right = figure.axes
-    assert [label.get_text() for label in left.get_yticklabels()] == list(paper)
-    dots = [line.get_xdata() for line in left.lines if line.get_alpha()]
-    np.testing.assert_allclose(dots, [[50, 70], [80, 90]])
-    heights = [line.get_ydata()[0] for line in left.lines if line.get_alpha()]
-    assert heights == [3, 2], "from top to bottom"
-    means = [line.get_xdata()[0] for line in left.lines if not line.get_alpha()]
-    np.testing.assert_allclose(means, [60, 85])
-    assert len(middle.lines) == 2 and len(right.lines) == 1
-    np.testing.assert_allclose(right.lines[0].get_xdata(), [72.7, 73.5, 84.6])
-    assert [ax.get_title(loc="left") for ax in figure.axes] == [
-        "plaza",
-        "station",
-        "paper, photographs",
-    ]
+    assert [label.get_text() for label in left.get_yticklabels()] == NAMES
+    places = np.concatenate([dots.get_offsets() for dots in left.collections])
+    np.testing.assert_allclose(places, [[50, 0], [70, 0], [80, 1], [90, 1]])
+    assert left.get_ylim()[0] > left.get_ylim()[1], "from top to bottom"
+    np.testing.assert_allclose(rings(left), [[60, 0], [85, 1]])
+    assert sum(len(dots.get_offsets()) for dots in middle.collections) == 1
+    np.testing.assert_allclose(rings(right), [[72.7, 0], [73.5, 1], [84.6, 2]])
+    assert titles(figure) == ["plaza", "station", "paper, photographs"]
+    assert [ax.get_xlabel() for ax in figure.axes] == ["mAP (%)"] * 3
     assert png(figure)
+
+
+def test_the_interval_that_is_handed_in_is_drawn_about_each_mean():
+    values = {"plaza": {"base": [50, 70], "more": [80]}}
+    (ax,) = plots.variant_dots(tidy(values, NAMES[:2]), ends).axes
+    bars = [line.get_xydata() for line in ax.lines if len(line.get_xdata()) == 2]
+    drawn = [bar for bar in bars if np.isfinite(bar).all() and np.ptp(bar[:, 1]) == 0]
+    assert [bar.tolist() for bar in drawn] == [[[49, 0], [71, 0]]], "one run has none"
+    curve = tidy({"plaza": {"1": [50, 70], "2": [80, 90]}}).assign(
+        number=[1, 1, 2, 2], variant=""
+    )
+    (ax,) = plots.value_curve(curve, ends, "k").axes
+    (bars,) = [part for part in ax.collections if hasattr(part, "get_segments")]
+    found = [segment.tolist() for segment in bars.get_segments()]
+    assert found == [[[1, 49], [1, 71]], [[2, 79], [2, 91]]]
 
 
 def test_titles_of_panels_do_not_meet_and_no_name_is_broken():
     names = ["a photo of a [CLASS] part of a person.", "[Learnable Tokens] + [CLASS]"]
-    frame = pd.DataFrame([[0.5, 0.7]], columns=names)
+    values = {names[0]: [50], names[1]: [70]}
     tested = ("plaza_occluded", "plaza_occluded → plaza", "plaza_occluded → plaza_part")
-    ours = {f"ours, {name} (drawn pedestrians)": frame for name in tested}
-    paper = pd.DataFrame([[58.0, 60.0]], ["Occluded-Duke"], names)
-    figure = plots.variant_dots(ours, paper)
+    ours = {f"ours, {name} (drawn pedestrians)": values for name in tested}
+    paper = tidy({"Occluded-Duke": {names[0]: [58.0], names[1]: [60.0]}})
+    figure = plots.variant_dots(tidy(ours, names), ends, paper)
     renderer = FigureCanvasAgg(figure).get_renderer()
     figure.draw(renderer)
     boxes = [ax._left_title.get_window_extent(renderer) for ax in figure.axes]
     for left, right in zip(boxes, boxes[1:], strict=False):
         assert left.x1 < right.x0
     assert all("plaza_occluded" in title for title in titles(figure)[:3])
+    labels = figure.axes[0].get_yticklabels()
+    assert [label.get_text().replace("\n", " ") for label in labels] == names
+    boxes = [label.get_window_extent(renderer) for label in labels]
+    assert boxes[0].y0 > boxes[1].y1, "a name of several lines has room"
+    assert max(box.width for box in boxes) < figure.bbox.width / 3
 
 
 def test_a_caption_of_two_lines_does_not_overprint_itself(samples):
@@ -174,16 +228,25 @@ def test_a_caption_of_two_lines_does_not_overprint_itself(samples):
 
 
 def test_variants_may_stand_without_the_paper():
-    figure = plots.variant_dots({"plaza": pd.DataFrame({"base": [0.5]})})
+    figure = plots.variant_dots(tidy({"plaza": {"base": [50]}}), ends)
     assert len(figure.axes) == 1 and png(figure)
 
 
-def test_histories_of_several_runs_share_one_panel():
-    runs = pd.DataFrame({"seed 0": [3.0, 1.0], "seed 1": [2.0, 1.5]}, index=[1, 2])
-    (ax,) = plots.run_curves(runs, "camera loss", "FA-Net (the whole)").axes
+def test_histories_of_several_runs_share_a_panel():
+    values = {"FA-Net (the whole)": {"seed 0": [3, 1], "seed 1": [2, 1.5]}}
+    runs = tidy(values, seeds="variant").assign(epoch=[1, 2, 1, 2], benchmark="plaza")
+    runs["variant"] = "FA-Net (the whole)"
+    (ax,) = plots.run_curves(runs, "variant", "camera loss").axes
     assert ax.get_title(loc="left") == "FA-Net\n(the whole)"
-    assert [line.get_ydata().tolist() for line in ax.lines] == [[3, 1], [2, 1.5]]
+    lines = [line.get_ydata().tolist() for line in ax.lines if len(line.get_xdata())]
+    assert lines == [[3, 1], [2, 1.5]]
     assert ax.get_ylabel() == "camera loss"
+    terms = pd.concat([runs, runs.assign(metric="identity", benchmark="station")])
+    figure = plots.run_curves(terms, "metric", "loss")
+    assert titles(figure) == ["mAP", "identity"]
+    (legend,) = [ax.get_legend() for ax in figure.axes if ax.get_legend()]
+    named = [text.get_text() for text in legend.get_texts()]
+    assert named == ["seed", "0", "1", "benchmark", "plaza", "station"]
 
 
 def test_feature_points_show_groups_by_colour_and_kinds_by_marker():
@@ -204,32 +267,36 @@ def test_feature_points_show_groups_by_colour_and_kinds_by_marker():
 
 
 def test_where_nothing_was_run_figures_say_so():
-    empty = pd.DataFrame()
-    figures = [plots.run_curves(empty, "loss"), plots.value_curve({}, "k")]
-    figures.append(plots.variant_dots({"plaza": empty}, pd.DataFrame({"base": [72.7]})))
+    nothing = tidy({"plaza": {}}, ["base"]).assign(number=0.0, epoch=0)
+    none = nothing.assign(benchmark=nothing["benchmark"].cat.remove_unused_categories())
+    figures = [plots.run_curves(nothing, "metric", "loss")]
+    figures.append(plots.value_curve(none, ends, "k"))
+    paper = tidy({"Market": {"base": [72.7]}})
+    figures.append(plots.variant_dots(nothing, ends, paper))
     for figure in figures:
         assert [text.get_text() for text in figure.axes[0].texts] == ["no run yet"]
         assert png(figure)
 
 
 def test_a_curve_over_values_has_a_dot_per_run_and_a_line_through_means():
-    runs = pd.DataFrame({256: [0.5, 0.7], 1: [0.25, 0.35]})
-    figure = plots.value_curve({"plaza": runs}, "k", logarithmic=True)
+    runs = curve_of({256: [50, 70], 1: [25, 35]})
+    figure = plots.value_curve(runs, ends, "k", logarithmic=True)
     (ax,) = figure.axes
     line = ax.lines[-1]
     np.testing.assert_allclose(line.get_xdata(), [1, 256])
     np.testing.assert_allclose(line.get_ydata(), [30, 60])
     assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "256"]
-    assert len(ax.lines) == 3 and ax.get_xscale() == "log"
+    assert len(ax.collections[-1].get_offsets()) == 4 and ax.get_xscale() == "log"
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("k", "mAP (%)")
     assert png(figure)
 
 
 def test_the_line_of_a_curve_is_of_the_seeds_that_every_value_has():
-    runs = pd.DataFrame({1: [0.2, 0.4], 2: [0.3, np.nan]})
-    lines = plots.value_curve({"plaza": runs}, "k").axes[0].lines
+    runs = curve_of({1: [20, 40], 2: [30, np.nan]})
+    lines = plots.value_curve(runs, ends, "k").axes[0].lines
     np.testing.assert_allclose(lines[-1].get_ydata(), [20, 30])
-    none = pd.DataFrame({1: [0.2, np.nan], 2: [np.nan, 0.3]})
-    lines = plots.value_curve({"plaza": none}, "k").axes[0].lines
+    none = curve_of({1: [20, np.nan], 2: [np.nan, 30]})
+    lines = plots.value_curve(none, ends, "k").axes[0].lines
     np.testing.assert_allclose(lines[-1].get_ydata(), [20, 30])
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reidrun.reports.published import PUBLISHED, published
+from reidrun.reports.published import PAPER_RESULTS, published
 
 
 def test_every_copied_number_is_there_once():
-    numbers = pd.read_csv(PUBLISHED)
+    numbers = pd.read_csv(PAPER_RESULTS)
     assert len(numbers) == 876
     assert not numbers.drop(columns="value").duplicated().any()
     assert set(numbers["paper"]) == {"FBA", "FLaN-Net", "RGANet", "FA-Net"}

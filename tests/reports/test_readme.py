@@ -9,15 +9,25 @@ from toys.small_runs import image, write_notebook, write_record
 
 from reidlib.benchmarks import BENCHMARKS
 from reidrun.cli import main as cli
-from reidrun.reports import readme as results
-from reidrun.reports.pages import left_out, pages, rebuild, stale
+from reidrun.reports.pages import (
+    made_pages,
+    stale_pages,
+    untracked_runs,
+    write_pages,
+)
 from reidrun.reports.published import HEADLINES
-from reidrun.reports.readme import END, START, Row, markdown, results_table
+from reidrun.reports.readme import (
+    END,
+    START,
+    between_marks,
+    markdown,
+    printed_scores,
+    results_table,
+)
 from reidrun.reports.records import collect
 from reidrun.reports.tables import NO_BREAK
 from reidrun.runs import folder as runs
-from reidrun.runs import plans
-from reidrun.runs import sweep as sweeps
+from reidrun.runs import plans, sweep
 from reidrun.runs.environment import ROOT
 from reidrun.runs.folder import RunError
 from reidrun.runs.plans import Setting
@@ -190,21 +200,18 @@ def test_rganet_on_msmt17_trains_on_both_lists(table):
 
 @pytest.mark.parametrize("paper", HEADLINES)
 def test_every_number_of_a_headline_belongs_to_a_benchmark(paper):
-    printed = results._printed(paper)
-    settings = [row.setting for row in printed]
-    assert all({*setting} <= {*BENCHMARKS} for setting in settings)
-    variants = {row.variant for row in printed}
+    printed = printed_scores(paper)
+    named = {name for _, at in printed for name in (at.trained_on, at.tested_on)}
+    assert named <= {*BENCHMARKS}
+    variants = {variant for variant, _ in printed}
     assert "full" in variants and len(variants) == 2
     assert all(words.count("–") <= 1 for words in printed.values())
 
 
 def test_fba_was_tested_after_another_training_than_the_others():
-    assert Row("fba", "full", Setting("cuhk03np_labeled", "occluded_reid")) in (
-        results._printed("fba")
-    )
-    assert Row("flannet", "full", Setting("market1501", "occluded_reid")) in (
-        results._printed("flannet")
-    )
+    of_fba, of_flannet = printed_scores("fba"), printed_scores("flannet")
+    assert ("full", Setting("cuhk03np_labeled", "occluded_reid")) in of_fba
+    assert ("full", Setting("market1501", "occluded_reid")) in of_flannet
 
 
 def test_the_table_as_markdown(house):
@@ -223,38 +230,38 @@ def test_the_table_as_markdown(house):
 )
 def test_a_readme_without_its_marks_is_refused(text):
     with pytest.raises(RunError, match=r"README\.md: a line `<!-- .* is wanted, once"):
-        results.between_marks(text, "| a |")
+        between_marks(text, "| a |")
 
 
 def test_only_the_lines_between_the_marks_change():
-    made = results.between_marks(README, "| a |")
+    made = between_marks(README, "| a |")
     assert made == README.replace("| old |", "\n| a |\n")
-    assert results.between_marks(made, "| a |") == made
+    assert between_marks(made, "| a |") == made
 
 
 def test_both_files_are_rebuilt_from_the_runs_alone(house):
     outputs, readme = house / "outputs", house / "README.md"
     index = outputs / "index.html"
-    assert stale(house, outputs) == [readme, index]
+    assert stale_pages(house, outputs) == [readme, index]
     folder = write_record(outputs)
     write_notebook(folder / "run.ipynb", image())
-    assert rebuild(house, outputs) == [readme, index]
-    assert stale(house, outputs) == []
+    assert write_pages(house, outputs) == [readme, index]
+    assert stale_pages(house, outputs) == []
     before = readme.read_bytes(), index.read_bytes()
-    rebuild(house, outputs)
+    write_pages(house, outputs)
     assert (readme.read_bytes(), index.read_bytes()) == before
 
     write_record(outputs, seed=1)
-    assert stale(house, outputs) == [readme]
-    rebuild(house, outputs)
+    assert stale_pages(house, outputs) == [readme]
+    write_pages(house, outputs)
     readme.write_text(readme.read_text().replace("50.0", "60.0"))
-    assert stale(house, outputs) == [readme]
+    assert stale_pages(house, outputs) == [readme]
     readme.write_text(
         readme.read_text().replace("60.0", "50.0").replace("More", "Less")
     )
-    assert stale(house, outputs) == [], "the rest is written by hand"
+    assert stale_pages(house, outputs) == [], "the rest is written by hand"
     (folder / "metrics.json").unlink()
-    assert stale(house, outputs) == [readme, index]
+    assert stale_pages(house, outputs) == [readme, index]
 
 
 def test_a_figure_counts_by_what_it_was_made_of(house):
@@ -262,50 +269,50 @@ def test_a_figure_counts_by_what_it_was_made_of(house):
     index = outputs / "index.html"
     path = write_record(outputs) / "run.ipynb"
     write_notebook(path, image(color="navy"))
-    rebuild(house, outputs)
+    write_pages(house, outputs)
     text = index.read_text()
     assert "base64,/9j/" in text
     index.write_text(text.replace("base64,/9j/", "base64,abc/"))
-    assert stale(house, outputs) == [], "another library compresses otherwise"
+    assert stale_pages(house, outputs) == [], "another library compresses otherwise"
     write_notebook(path, image(color="red"))
-    assert stale(house, outputs) == [index]
+    assert stale_pages(house, outputs) == [index]
 
 
 def test_git_decides_what_is_shown(house, table):
     outputs = house / "outputs"
-    assert left_out(outputs) == []
+    assert untracked_runs(outputs) == []
     subprocess.run(["git", "init", "-q", str(house)], check=True)
     (house / ".gitignore").write_text("/outputs/smoke/\n")
     for name in ("plaza", "station", "smoke"):
         write_record(outputs, name)
     added = ["git", "-C", str(outputs), "add", "plaza"]
     subprocess.run(added, check=True)
-    readme = pages(house, outputs)[house / "README.md"]
+    readme = made_pages(house, outputs)[house / "README.md"]
     assert "`plaza`" in readme and "`station`" not in readme and "`smoke`" not in readme
-    assert left_out(outputs) == ["station/toy/full-s0"]
+    assert untracked_runs(outputs) == ["station/toy/full-s0"]
     (outputs / "plaza/toy/full-s0/metrics.json").unlink()
-    assert "`plaza`" not in pages(house, outputs)[house / "README.md"]
+    assert "`plaza`" not in made_pages(house, outputs)[house / "README.md"]
 
 
 def test_a_run_that_git_takes_or_loses_makes_the_table_stale(house):
     outputs, readme = house / "outputs", house / "README.md"
     subprocess.run(["git", "init", "-q", str(house)], check=True)
-    rebuild(house, outputs)
+    write_pages(house, outputs)
     record = write_record(outputs) / "metrics.json"
-    assert stale(house, outputs) == [], "nobody else has it yet"
+    assert stale_pages(house, outputs) == [], "nobody else has it yet"
     subprocess.run(["git", "-C", str(outputs), "add", "."], check=True)
-    assert stale(house, outputs) == [readme]
-    rebuild(house, outputs)
-    assert stale(house, outputs) == []
+    assert stale_pages(house, outputs) == [readme]
+    write_pages(house, outputs)
+    assert stale_pages(house, outputs) == []
     record.unlink()
-    assert stale(house, outputs) == [readme]
+    assert stale_pages(house, outputs) == [readme]
 
 
 # The README and the gallery of this repository
 
 
 def test_the_readme_and_the_gallery_are_what_the_committed_runs_say():
-    late = [path.name for path in stale(ROOT, ROOT / "outputs")]
+    late = [path.name for path in stale_pages(ROOT, ROOT / "outputs")]
     assert not late, f"{late}: stale, make results"
 
 
@@ -322,7 +329,7 @@ def planned(command: str, data_root) -> list[plans.Plan]:
     more["overrides"] = dict(args.parameter)
     if words[1] == "sweep":
         asked = {"benchmarks": args.on, "seeds": args.seeds, "variants": args.variants}
-        return sweeps.plan(ablation=args.ablation, **asked, **more)
+        return sweep.plan(ablation=args.ablation, **asked, **more)
     asked = {"benchmark": args.on, "seed": args.seed, "variant": args.variant}
     made = [plans.make_plan(ROOT, paper, **asked, **more) for paper in args.papers]
     for plan in made:

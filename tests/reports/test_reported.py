@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from reidlib import benchmarks as readers
-from reidrun.reports.published import HEADLINES, PUBLISHED
+from reidrun.reports.published import HEADLINES, PAPER_RESULTS
 from reidrun.runs import params
 from reidrun.runs.environment import ROOT
 from reidrun.runs.plans import make_plan
@@ -26,7 +26,7 @@ THERE = params.owners(ROOT / "params" / "papers")
 
 def reported() -> list[tuple[str, str, str]]:
     """Paper, what it trains on (nothing named: anything) and what it tests on."""
-    numbers = pd.read_csv(PUBLISHED)
+    numbers = pd.read_csv(PAPER_RESULTS)
     own = numbers[numbers["own"] == 1][["paper", "dataset"]].drop_duplicates()
     found = []
     for paper, data_set in own.itertuples(index=False):

@@ -172,6 +172,19 @@ def test_without_a_folder_nothing_is_kept(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_search_of_another_kind_is_a_pair_and_has_a_row_of_its_own(tmp_path):
+    options = {"paper": "toy", "parameters": PARAMETERS, "history": HISTORY}
+    pair = {"plaza": scores(), ("plaza", "re-ranked"): scores(0.25)}
+    folder = tmp_path / "full-s3"
+    record = runs.save_run(str(folder), scores=pair, seconds=0.0, **options)
+    assert list(record["scores"]) == ["plaza", "plaza re-ranked"]
+    assert record["scores"]["plaza re-ranked"]["drawn"] is True
+    rows = runs.read_queries(folder).index.unique("tested_on")
+    assert [*map(runs.read_row_name, rows)] == [("plaza", ""), ("plaza", "re-ranked")]
+    with pytest.raises(ValueError, match=r"'plaza re-ranked' is no benchmark; write"):
+        runs.save_run("", scores={"plaza re-ranked": scores()}, seconds=0.0, **options)
+
+
 def test_numbers_that_are_not_finite_are_refused_by_name(tmp_path):
     with pytest.raises(ValueError, match=r"scores\.plaza\.mAP is nan"):
         save(tmp_path / "full-s3", float("nan"))
@@ -226,8 +239,9 @@ def test_the_environment_of_the_start_is_recorded(tmp_path):
 
 
 def test_tables_say_what_their_pictures_show():
-    table = percent_table({"plaza": scores(), "plaza re-ranked": scores()})
+    table = percent_table({"plaza": scores(), ("plaza", "re-ranked"): scores()})
     assert table.columns.name == "drawn pedestrians"
+    assert list(table.index) == ["plaza", "plaza re-ranked"]
     assert table.loc["plaza", "mAP (%)"] == 50.0
     assert labelled(table, ["market1501"]).columns.name == "photographs"
     both = labelled(table, ["market1501", "plaza"]).columns.name

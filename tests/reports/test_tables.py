@@ -1,0 +1,95 @@
+"""Tables of a study: ours beside the paper's, in words."""
+
+import pandas as pd
+from toys.small_study import HERE, save, scored
+
+from reidrun.reports.study import Measure
+from reidrun.reports.tables import (
+    beside_paper,
+    learning,
+    measured,
+    printed,
+    seconds,
+    table,
+)
+from reidrun.runs.plans import Setting
+
+
+def test_ours_and_theirs_stand_side_by_side_in_columns_of_their_own(gather):
+    table = beside_paper(gather())
+    titles = [title for title, _ in table]
+    assert all(title.startswith(("ours, ", "paper, ")) for title in titles)
+    ours = table["ours, plaza (drawn pedestrians)"]
+    assert ours["mAP"].tolist() == ["57.7 ± 1.0", "67.7 ± 1.0", ""]
+    assert ours["seeds"].tolist() == ["3", "3", ""]
+    theirs = table["paper, Market-1501"]
+    assert theirs["mAP"].tolist() == ["72.7", "73.5", "84.6"]
+    assert theirs["rank-1"].tolist() == ["89.7", "90.9", "95.0"]
+    assert list(theirs) == ["mAP", "rank-1"]
+
+
+def test_the_papers_numbers_of_one_metric(gather):
+    found = printed(gather(), "rank1")
+    assert set(found["metric"]) == {"rank-1"}
+    sets = ["Market-1501", "DukeMTMC-reID", "MSMT17"]
+    assert list(found["benchmark"].unique()) == sets
+    last = found[found["benchmark"] == "MSMT17"]
+    assert list(last["variant"]) == list(gather().rows.values())
+    assert last["value"].tolist() == [64.4, 65.4, 76.8]
+
+
+def test_a_single_seed_has_no_spread(gather):
+    found = table(gather(settings=[HERE], seeds=[1]))
+    assert found.iloc[0, 0] == "57.7"
+
+
+def test_measures_are_averaged_over_seeds(gather):
+    table = measured(gather(), ["mask IoU", "mask AUC"])
+    title = "ours, plaza (drawn pedestrians)"
+    words = ["0.26\u00a0±\u00a00.01", "0.37\u00a0±\u00a00.02", ""]
+    assert table[title, "mask IoU"].tolist() == words
+    assert len(table.columns) == 1, "what no variant has is left out"
+    rest = measured(gather(), [Measure("mask IoU", complement=True)])
+    words = ["0.74\u00a0±\u00a00.01", "0.63\u00a0±\u00a00.02", ""]
+    assert rest[title, "1 - mask IoU"].tolist() == words
+
+
+def test_seconds_are_those_that_the_runs_recorded(gather):
+    found = seconds(gather())
+    assert found["trained on plaza"].tolist() == [*["1\u00a0±\u00a00"] * 2, ""]
+    assert (seconds(gather(seeds=[9])) == "").all(axis=None)
+
+
+def test_rows_of_scores_with_more_words_are_settings_too(gather, outputs):
+    ways = [HERE, HERE._replace(search="visual")]
+    own = scored([0.25, 0.75], [1, 2])
+    save(outputs, "full", 0, {"plaza": own, ("plaza", "visual"): own})
+    found = table(gather(settings=ways))
+    title = "ours, plaza visual (drawn pedestrians)"
+    assert found[title, "mAP"].tolist() == ["", "", "50.0"]
+    other = table(gather(settings=[Setting("plaza", "avenue", "visual")]))
+    assert (other == "").all(axis=None), "nobody planned it"
+    assert list(other.columns.unique(0)) == ["ours, plaza → avenue visual (not run)"]
+
+
+def test_measures_that_nobody_has_are_an_empty_table(gather):
+    table = measured(gather(), ["mask AUC"])
+    assert table.shape == (3, 0) and list(table.index) == list(gather().rows.values())
+
+
+def test_what_was_learned_is_the_first_and_the_last_epoch(gather):
+    found = learning(gather(), "camera")
+    title = "trained on plaza"
+    assert list(found) == [(title, "first epoch"), (title, "last epoch")], "once"
+    assert found[title, "first epoch"].tolist() == ["1.50 ± 0.00", "1.50 ± 0.00", ""]
+    assert found[title, "last epoch"].tolist() == ["1.00 ± 1.00", "1.00 ± 1.00", ""]
+
+
+def test_what_a_row_never_learned_is_left_empty(gather, outputs):
+    for seed in range(3):
+        path = outputs / f"plaza/toy/plain-s{seed}/history.csv"
+        pd.DataFrame({"epoch": [1, 2], "identity": [5.0, 4.0]}).to_csv(path)
+    found = learning(gather(), "camera")["trained on plaza", "first epoch"]
+    assert found.tolist() == ["", "1.50\u00a0±\u00a00.00", ""]
+    found = learning(gather(), "identity")["trained on plaza", "last epoch"]
+    assert found.tolist() == ["4.00\u00a0±\u00a00.00", "", ""]
