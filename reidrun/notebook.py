@@ -30,8 +30,15 @@ from reidrun.runs.injected import check_parameters
 if TYPE_CHECKING:
     from reidlib.evaluation.metrics import Scores
 
-READ_AT_START = ("seed", "device", "image_cache", "data_root", "run_dir")
-READ_AT_OPENING = ("ablation", "benchmarks", "seeds", "variants", "outputs", "data_root")
+READ_AT_START = ("seed", "device", "image_cache", "data_root", "run_dir", "variant")
+READ_AT_OPENING = (
+    "ablation",
+    "benchmarks",
+    "seeds",
+    "variants",
+    "outputs",
+    "data_root",
+)
 READ_AT_OPENING += ("run_missing", "jobs")
 
 

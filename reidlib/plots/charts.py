@@ -5,7 +5,7 @@ What runs scored comes as a tidy frame: a row for each number, with columns benc
 handed in as a function of its values.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
@@ -170,7 +170,7 @@ def run_curves(histories: pd.DataFrame, panels: str, ylabel: str) -> Figure:
         ax.set_title(_lines(name, WIDTH / max(len(names), 2) - MARGIN))
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if names:
-        _legend_beside(axes[-1])
+        sns.move_legend(axes[-1], "upper left", bbox_to_anchor=(1, 1))
     else:
         _say_nothing(axes[0])
     return figure
@@ -226,7 +226,8 @@ def feature_points(planes: Mapping[str, Mapping[str, Any]]) -> Figure:
             ax.plot(*to_array(points).T, marker, label=name, alpha=0.6, **look)
         ax.set(title=title, xticks=[], yticks=[])
     if names:
-        _legend_beside(axes[-1], *axes[0].get_legend_handles_labels())
+        entries = axes[0].get_legend_handles_labels()
+        axes[-1].legend(*entries, loc="upper left", bbox_to_anchor=(1, 1))
     else:
         _say_nothing(axes[0])
     return figure
@@ -268,12 +269,6 @@ def _axes(columns: int, **options: Any) -> tuple[Figure, list[Axes]]:
     width = WIDTH / 2 if columns == 1 else WIDTH
     figure = new_figure(width, 3.1, layout="constrained")
     return figure, list(figure.subplots(1, columns, squeeze=False, **options)[0])
-
-
-def _legend_beside(ax: Axes, *entries: Iterable) -> None:
-    """The legend to the right of a panel, where it hides nothing."""
-    entries = entries or ax.get_legend_handles_labels()
-    ax.legend(*entries, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def _lines(title: str, inches: float) -> str:

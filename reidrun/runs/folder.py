@@ -98,12 +98,12 @@ def benchmark_of(tested: Tested) -> str:
 
 
 def recorded(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters that a run records: all but this machine's folders."""
-    return {
-        name: value
-        for name, value in parameters.items()
-        if name not in FOLDER_PARAMETERS
-    }
+    """Return the parameters that a run records: all but this machine's folders.
+
+    The variant is none of them: a record has it beside its parameters.
+    """
+    left_out = (*FOLDER_PARAMETERS, "variant")
+    return {name: value for name, value in parameters.items() if name not in left_out}
 
 
 def write_parameters(folder: Path, parameters: Mapping[str, Any]) -> None:
@@ -164,12 +164,11 @@ def save_run(
         }
         for tested, score in scores.items()
     }
-    named = re.fullmatch(r"(.+)-s\d+", Path(run_dir).name)
     record = {
         "paper": paper,
         "benchmark": benchmark,
         "drawn": is_drawn(benchmark, root),
-        "variant": named[1] if named else Path(run_dir).name or FULL,
+        "variant": parameters.get("variant", FULL),
         "seed": parameters["seed"],
         "scores": summaries,
         "measures": {name: float(value) for name, value in (measures or {}).items()},

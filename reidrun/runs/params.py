@@ -18,7 +18,7 @@ from reidlib.reading import read_text, reading
 from reidrun.runs.errors import ParameterError
 from reidrun.runs.schema import Schema, validate
 
-GIVEN = ("benchmark", "data_root", "run_dir", "seed")  # by the command, by no layer
+GIVEN = ("benchmark", "data_root", "run_dir", "seed", "variant")  # by the command
 FULL = "full"  # the variant without overrides
 
 
@@ -228,6 +228,7 @@ def resolve(
     given   what the command says: the names in GIVEN, and overrides
     """
     differs, where = variant.differs(scale), f"variant {variant.name}"
+    given = {"variant": variant.name, **given}
     merged = {
         **layers,
         **validate(differs, schema, where=where, partial=True),

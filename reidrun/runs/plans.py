@@ -19,7 +19,7 @@ from reidrun.runs.errors import ParameterError
 from reidrun.runs.schema import TYPE_NAMES, Schema, notebook_schema, read_value
 
 OPTIONS = {"benchmark": "--on", "data_root": "--data"}
-OPTIONS |= {"run_dir": "--outputs", "seed": "--seed"}
+OPTIONS |= {"run_dir": "--outputs", "seed": "--seed", "variant": "--variant"}
 NOUNS = {"bool": "true or false", "int": "a whole number", "float": "a number"}
 
 
@@ -145,7 +145,7 @@ def _plan(
         variant,
         paper=paper,
         scale=setup.scale,
-        given=run | places | setup.values,
+        given={"variant": name} | run | places | setup.values,
     )
     _refuse_values(merged)
     title = f"{paper} on {benchmark}, {folder.name}"

@@ -24,6 +24,7 @@ PARAMETERS = {
     "milestones": [1, 2],
     "data_root": "../data",
     "run_dir": "",
+    "variant": "full",
 }
 HISTORY = pd.DataFrame({"epoch": [1, 2], "loss": [0.1 + 0.2, 1 / 3]})
 
@@ -109,9 +110,12 @@ def test_the_record_is_written_last_and_read_back_exactly(tmp_path, monkeypatch)
 
 
 def test_the_record_says_what_was_run(tmp_path):
-    record = save(tmp_path / "no-tem-s3", measures={"mask_iou": 0.4})
+    parameters = PARAMETERS | {"variant": "no-tem"}
+    folder = tmp_path / "in any folder"
+    record = save(folder, parameters=parameters, measures={"mask_iou": 0.4})
     assert (record["paper"], record["benchmark"], record["seed"]) == ("toy", "plaza", 3)
     assert record["variant"] == "no-tem"
+    assert "variant" not in record["parameters"], "the folder is named by it"
     assert record["drawn"] is True
     assert record["measures"] == {"mask_iou": 0.4}
     assert record["scores"]["plaza"] == {

@@ -42,6 +42,7 @@ def test_a_plan_has_every_parameter_and_places_seen_from_the_notebook(plan, toy_
         "also_on": [],
         "data_root": "../data",
         "run_dir": "../outputs/plaza/toy/plain-s3",
+        "variant": "plain",
         "seed": 3,
         "epochs": 2,
         "learning_rate": 0.5,

@@ -48,7 +48,7 @@ def save(
     save_run(
         str(outputs / f"plaza/toy/{variant}-s{seed}"),
         paper="toy",
-        parameters={"benchmark": "plaza", "seed": seed},
+        parameters={"benchmark": "plaza", "seed": seed, "variant": variant},
         scores=scores,
         history=pd.DataFrame({"epoch": [1, 2], "camera": [1.5, seed]}),
         seconds=1.0,

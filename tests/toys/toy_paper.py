@@ -7,6 +7,7 @@ benchmark: str = "plaza"  # data set to train on
 also_on: list[str] = []  # further data sets to test on
 data_root: str = "../data"  # folder of the data sets
 run_dir: str = ""  # folder of this run, "" keeps nothing
+variant: str = "full"  # what this run is called in its record
 seed: int = 0  # of everything random
 epochs: int = 2  # passes over the training images
 learning_rate: float = 0.1  # at its highest
