@@ -38,7 +38,7 @@ def prose(name: str, text: str = "Words.") -> dict:
 
 @pytest.fixture
 def toy() -> dict:
-    used = "print(data_root, seed, learning_rate, milestones, erasing)"
+    used = "print(data_root, seed, variant, learning_rate, milestones, erasing)"
     book = notebook({**TOY_CELLS, "use": used})
     pairs = [(cell, prose(f"after-{cell['id']}")) for cell in book["cells"]]
     book["cells"] = [prose("title"), *(cell for pair in pairs for cell in pair)]

@@ -21,7 +21,7 @@ OWN_LAYERS = {
 PAPERS = sorted(params.owners(ROOT / "params" / "papers"))
 LAYERS = sorted((ROOT / "params").rglob("*.yaml"))
 WHOLE = [p for p in LAYERS if p.parent.name == "params" and p.stem != "base"]
-GIVEN_HERE = {"data_root": "../data", "run_dir": "", "seed": 0, "variant": "full"}
+GIVEN_HERE = {"data_root": "../data", "run_dir": "", "seed": 0}
 
 
 @pytest.fixture
