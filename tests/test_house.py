@@ -76,7 +76,9 @@ def test_every_dependency_is_used_and_every_import_is_listed():
 
 
 def test_what_only_tests_use_is_in_the_dev_extra():
-    local = {path.stem for path in (ROOT / "tests").glob("*.py")}
+    local = {
+        path.stem for room in ("tests", "bench") for path in (ROOT / room).glob("*.py")
+    }
     used = modules_imported("tests") - local - OURS - {"toys"}
     listed = {module_of(name) for name in DEPENDENCIES | DEV}
     assert used - listed == set()
