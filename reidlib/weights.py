@@ -1,7 +1,10 @@
 """Files of tensors: written whole or not at all, read without running code in them."""
 
+import logging
 import pickle
+import string
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +15,11 @@ from torch.serialization import get_unsafe_globals_in_checkpoint
 
 from reidlib.files import written_whole
 
+CONTAINERS = ("state_dict", "model_state_dict", "model", "network", "net")
+WRAPPERS = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
+COUNTER = "num_batches_tracked"
+PRINTABLE = frozenset(string.printable.encode())
+logger = logging.getLogger(__name__)
 READABLE = 0o644  # safetensors writes files that only their owner can read
 
 
@@ -41,12 +49,15 @@ def read_checkpoint(path: Path) -> dict:
 
     Raises FileNotFoundError, or ValueError for a file that is damaged or holds Python
     objects other than tensors and plain values: to rebuild those is to run their code.
+    A file of torch.save has a checksum of every tensor, and they are compared.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}: check the path")
+    _refuse_text(path)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        _compare_checksums(path)
         with warnings.catch_warnings(action="ignore"):  # on old pickles, refused below
             contents = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -63,6 +74,97 @@ def read_checkpoint(path: Path) -> dict:
             "needed: save module.state_dict()"
         )
     return contents
+
+
+def _refuse_text(path: Path) -> None:
+    """Raise ValueError for what comes in place of weights: pages, pointers, notes."""
+    with path.open("rb") as file:
+        head = file.read(256).strip()
+    if head.startswith(b"version https://git-lfs"):
+        raise ValueError(
+            f"{path} is a pointer of git-lfs, not the file it stands for: fetch that"
+            " with `git lfs pull`"
+        )
+    if head.lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise ValueError(
+            f"{path} is a web page, not the file it offers: fetch that again; a page"
+            " comes in its place where one has to log in or to agree"
+        )
+    if head and all(byte in PRINTABLE for byte in head):
+        text = head[:40].decode("ascii")
+        raise ValueError(f"{path} is a text ({text!r} ...), no weights: fetch it again")
+
+
+def _compare_checksums(path: Path) -> None:
+    """Raise ValueError for an archive with a part that is not what was written."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        if bad := archive.testzip():
+            raise ValueError(f"the checksum of {bad} is wrong")
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of one network by name, out of whatever was saved around them.
+
+    Known are {"state_dict": ...}, {"model": ...} and the like (CONTAINERS), and what
+    DataParallel and torch.compile put before every name. Raises as read_checkpoint
+    does, and ValueError for a file without a network, or with several.
+    """
+    contents: Mapping = read_checkpoint(path)
+    while inner := [k for k in CONTAINERS if isinstance(contents.get(k), Mapping)]:
+        if len(inner) > 1:
+            raise ValueError(
+                f"{path} holds several networks ({', '.join(inner)}): save the one that"
+                " is meant in a file of its own"
+            )
+        contents = contents[inner[0]]
+    if {"state", "param_groups"} <= contents.keys():
+        raise ValueError(
+            f"{path} is the state of an optimizer, not of a network: give the file with"
+            " the weights"
+        )
+    state = {str(k): v for k, v in contents.items() if isinstance(v, Tensor)}
+    if not state:
+        raise ValueError(
+            f"{path} holds no tensors by name, but {', '.join(map(str, contents))}:"
+            " save module.state_dict()"
+        )
+    while prefix := next(
+        (p for p in WRAPPERS if all(k.startswith(p) for k in state)), ""
+    ):
+        state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return state
+
+
+def fitted(
+    state: Mapping[str, Tensor], module: nn.Module, what: str
+) -> dict[str, Tensor]:
+    """The part of a larger network's tensors that is the module, under its names.
+
+    As in the files of strong baselines, whose ResNet is `base.`; what is left out is
+    said. Counters of batches, which PyTorch had not before 0.4.1, are zero where none
+    is there.
+    """
+    wanted = module.state_dict()
+    counters = [name for name in wanted if name.endswith(COUNTER)]
+    first = next(iter(wanted))
+    prefixes = sorted(k.removesuffix(first) for k in state if k.endswith(f".{first}"))
+    prefix = max(
+        ["", *prefixes], key=lambda p: sum(f"{p}{name}" in state for name in wanted)
+    )
+    inner = {
+        k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)
+    }
+    if prefix:
+        others = sorted(
+            {k.partition(".")[0] for k in state if not k.startswith(prefix)}
+        )
+        said = f"; left out: {', '.join(others)}" if others else ""
+        logger.warning("%s: the weights of `%s` are taken%s", what, prefix[:-1], said)
+    if not any(name.endswith(COUNTER) for name in inner):
+        inner |= {name: torch.zeros_like(wanted[name]) for name in counters}
+    return inner
 
 
 def _refusal(path: Path) -> str:

@@ -1,5 +1,7 @@
 import os
 import pickle
+import random
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,13 @@ from safetensors.torch import save_file
 from torch import nn
 from toys.toy_training import ToyModel
 
-from reidlib.weights import load_weights, read_checkpoint, write_checkpoint
+from reidlib.weights import (
+    fitted,
+    load_weights,
+    read_checkpoint,
+    read_weights,
+    write_checkpoint,
+)
 
 
 class Malicious:
@@ -121,3 +129,106 @@ def test_load_weights_copies_and_widens():
     load_weights(model, other.half().state_dict(), "half.pt")
     assert model.weight.dtype == torch.float32
     assert torch.equal(model.weight, other.weight.float())
+
+
+def test_no_flipped_bit_of_a_checkpoint_changes_a_tensor(tmp_path):
+    path, draw = tmp_path / "checkpoint.pt", random.Random(0)
+    tensors = {f"w{i}": torch.randn(64, 64) for i in range(8)}
+    write_checkpoint({"model": tensors, "epoch": 2}, path)
+    good, refused = path.read_bytes(), 0
+    for _ in range(60):
+        damaged = bytearray(good)
+        damaged[draw.randrange(len(good))] ^= 1 << draw.randrange(8)
+        path.write_bytes(bytes(damaged))
+        try:
+            found = read_checkpoint(path)["model"]
+        except ValueError as error:
+            assert "checkpoint.pt cannot be read" in str(error)
+            refused += 1
+        else:
+            assert all(torch.equal(found[name], tensors[name]) for name in tensors)
+    assert refused > 50
+    damaged = bytearray(good)
+    damaged[good.index(tensors["w3"].numpy().tobytes()) + 7] ^= 1
+    path.write_bytes(bytes(damaged))
+    with pytest.raises(ValueError, match=r"the checksum of \S+/data/3 is wrong"):
+        read_checkpoint(path)
+
+
+NET = nn.Sequential(OrderedDict(conv1=nn.Conv2d(3, 4, 1), bn1=nn.BatchNorm2d(4)))
+STATE = NET.state_dict()
+OPTIMIZER = torch.optim.SGD(NET.parameters(), lr=0.1)
+
+
+def under(prefix, state=STATE):
+    return {prefix + name: value for name, value in state.items()}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        STATE,
+        {"model": STATE, "iteration": 3},
+        {"state_dict": under("module."), "epoch": 3, "arch": "resnet50"},
+        {"model": {"state_dict": STATE}, "optimizer": OPTIMIZER.state_dict()},
+        under("module."),
+        under("_orig_mod.module."),
+        under("base.") | {"classifier.weight": torch.ones(2, 4)},
+        under("module.backbone.") | {"module.heads.bottleneck.0.bias": torch.ones(4)},
+        {name: t for name, t in STATE.items() if "num_batches" not in name},
+    ],
+    ids=lambda content: next(iter(content)),
+)
+def test_weights_are_taken_out_of_what_others_wrap_around_them(tmp_path, content):
+    torch.save(content, path := tmp_path / "weights.pth")
+    found = fitted(read_weights(path), NET, "toy")
+    assert found.keys() == STATE.keys()
+    for name, value in found.items():
+        assert torch.equal(value, STATE[name]), name
+    load_weights(NET, found, "weights.pth")
+
+
+def test_what_is_left_out_of_a_larger_network_is_said(caplog):
+    state = under("base.") | {"head.weight": torch.ones(2), "neck.bias": torch.ones(2)}
+    fitted(state, NET, "resnet50")
+    (record,) = caplog.records
+    said = "resnet50: the weights of `base` are taken; left out: head, neck"
+    assert record.getMessage() == said
+
+
+PAGE = b"\n<!DOCTYPE html><html><head><title>Sign in</title>"
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (PAGE, "is a web page, not the file it offers: fetch that again"),
+        (POINTER, r"is a pointer of git-lfs, .*: fetch that with `git lfs pull`"),
+        (b'{"error": "Access denied"}', r"is a text \('{\"error\": .*, no weights"),
+        (
+            {"epoch": 3, "arch": "resnet50"},
+            "holds no tensors by name, but epoch, arc",
+        ),
+        (
+            OPTIMIZER.state_dict(),
+            "is the state of an optimizer, not of a network",
+        ),
+        (
+            {"model": STATE, "net": STATE},
+            r"holds several networks \(model, net\)",
+        ),
+    ],
+    ids=["page", "pointer", "text", "no tensors", "optimizer", "two networks"],
+)
+def test_what_holds_no_weights_is_named_for_what_it_is(tmp_path, content, said, suffix):
+    path = tmp_path / f"weights{suffix}"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif suffix == ".safetensors":
+        pytest.skip("a safetensors file holds tensors by name alone")
+    else:
+        torch.save(content, path)
+    with pytest.raises(ValueError, match=rf"weights\{suffix} {said}"):
+        read_weights(path)

@@ -1,7 +1,8 @@
 """CLIP's weights: found, read, fitted to an image size, and written."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
 
@@ -12,15 +13,21 @@ from torch import Tensor
 from reidlib.backbones.clip import Clip, set_grid
 from reidlib.backbones.torchscript import is_torchscript, read_torchscript
 from reidlib.files import write_text
-from reidlib.weights import load_weights, read_checkpoint, write_tensors
+from reidlib.reading import read_json, reading
+from reidlib.weights import load_weights, read_weights, write_tensors
 
 ARCHITECTURE = "ViT-B-16-quickgelu"
 TINY_WEIGHTS = Path(__file__).parents[1] / "assets" / "tiny_clip.safetensors"
 SPECIAL_TOKENS = (0, 49406, 49407)  # padding, start of text, end of text
-NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size", "attn_mask")
+OPENAI_ONLY = ("input_resolution", "context_length", "vocab_size")  # in its files
+NOT_WEIGHTS = (*OPENAI_ONLY, "attn_mask")
+PUBLISHED_CONFIG = "open_clip_config.json"
+CONFIG_REMEDY = (
+    f"lay the {PUBLISHED_CONFIG} that was published with the weights in its place"
+)
 TO_FETCH = (
-    "open_clip_model.safetensors of timm/vit_base_patch16_clip_224.openai, or OpenAI's "
-    "own ViT-B-16.pt"
+    "open_clip_model.safetensors of timm/vit_base_patch16_clip_224.openai, with its "
+    f"{PUBLISHED_CONFIG}, or OpenAI's own ViT-B-16.pt"
 )
 
 
@@ -39,21 +46,24 @@ def load_clip(
     image_size  (height, width) in pixels
     stride      of the patches in pixels; below the patch size they overlap
     config      open_clip's model configuration as JSON, where the key "stride" may be
-                added; default: the file beside the weights with the suffix .json, or
-                else ViT-B/16 with QuickGELU at 224x224
+                added; default: beside the weights the file of their name with the
+                suffix .json, or open_clip_config.json; OpenAI's own files need
+                none, they are ViT-B/16 with QuickGELU at 224x224
 
     Position embeddings are resized bilinearly without antialiasing, as in CLIP-ReID.
     Raises ValueError for sizes that do not fit the patches and for weights of another
-    architecture, FileNotFoundError where weights are absent or cannot be fetched.
+    architecture or without a configuration, FileNotFoundError where weights are absent
+    or cannot be fetched.
     """
     path = _weights_path(source)
-    settings = _read_settings(path, config)
-    state = _clip_state(path, settings) if path else {}
-    arguments = {key: value for key, value in settings.items() if key != "stride"}
-    model = open_clip.CLIP(**arguments)
-    native_size = model.visual.image_size
-    native_stride = settings.get("stride", model.visual.patch_size[0])
-    set_grid(model.visual, tuple(native_size), native_stride)
+    state = _read_state(path) if path else {}
+    config = config or _config_beside(path)
+    if config is None and path and source != "openai":
+        _refuse_unknown_activation(path, state)
+    settings = _read_config(config)
+    with reading(config, CONFIG_REMEDY) if config else nullcontext():
+        model = _build(settings)
+    state = _clip_state(state, settings)
     token_rows = state.pop("token_rows", torch.arange(model.vocab_size))
     if path:
         load_weights(model, state, f"CLIP from {source}")
@@ -116,23 +126,66 @@ def _fetch_openai() -> Path:
         ) from error
 
 
-def _read_settings(path: Path | None, config: Path | None) -> dict:
-    beside = path.with_suffix(".json") if path else None
-    if config is None and beside is not None and beside.is_file():
-        config = beside
+def _config_beside(path: Path | None) -> Path | None:
+    if path is None:
+        return None
+    places = [path.with_suffix(".json"), path.with_name(PUBLISHED_CONFIG)]
+    return next((place for place in places if place.is_file()), None)
+
+
+def _refuse_unknown_activation(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Raise ValueError for weights that do not say which activation they need."""
+    if not any(name in OPENAI_ONLY for name in state):
+        raise ValueError(
+            f"{path} does not say whether it is for QuickGELU (as OpenAI's weights are)"
+            " or for GELU (as those of LAION and DataComp): its tensors have the same"
+            f" names and other features. Lay the {PUBLISHED_CONFIG} that was published"
+            " with it beside it"
+        )
+
+
+def _read_config(config: Path | None) -> dict:
+    """open_clip's model configuration, in the form that it publishes or in its own."""
     if config is None:
         return open_clip.get_model_config(ARCHITECTURE)
-    return json.loads(Path(config).read_text(encoding="utf-8"))
+    found = read_json(Path(config), CONFIG_REMEDY)
+    with reading(Path(config), CONFIG_REMEDY):
+        settings = found.get("model_cfg", found)
+        if not isinstance(settings, dict):
+            raise ValueError("model_cfg is no object")
+        for part in ("vision_cfg", "text_cfg"):
+            if not isinstance(settings.get(part), dict):
+                raise ValueError(f"no {part}: it is no configuration of open_clip")
+            if foreign := [
+                key for key in settings[part] if key.endswith("_model_name")
+            ]:
+                raise ValueError(f"{foreign[0]} in {part}: only CLIP's own towers fit")
+    return settings
 
 
-def _clip_state(path: Path, settings: dict) -> dict[str, Tensor]:
-    state = read_torchscript(path) if is_torchscript(path) else read_checkpoint(path)
-    found = state.get("state_dict", state)
-    named = found.items() if isinstance(found, dict) else ()
+def _build(settings: dict) -> open_clip.CLIP:
+    arguments = {key: value for key, value in settings.items() if key != "stride"}
+    model = open_clip.CLIP(**arguments)
+    native_stride = settings.get("stride", model.visual.patch_size[0])
+    set_grid(model.visual, tuple(model.visual.image_size), native_stride)
+    return model
+
+
+def _read_state(path: Path) -> dict[str, Tensor]:
+    state = read_torchscript(path) if is_torchscript(path) else read_weights(path)
+    if any(name.startswith(("vision_model.", "text_model.")) for name in state):
+        raise ValueError(
+            f"{path} is CLIP under the names of the transformers library: take the"
+            " open_clip_model.safetensors of the same weights"
+        )
+    return state
+
+
+def _clip_state(found: Mapping[str, Tensor], settings: dict) -> dict[str, Tensor]:
     state = {
-        str(name).removeprefix("module."): value
-        for name, value in named
-        if str(name).rpartition(".")[2] not in NOT_WEIGHTS
+        name: value
+        for name, value in found.items()
+        if name.rpartition(".")[2] not in NOT_WEIGHTS
     }
     if "token_rows" in state:
         rows = state["token_rows"] = state["token_rows"].long()

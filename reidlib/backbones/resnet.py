@@ -14,7 +14,7 @@ from timm.models.resnet import ResNet as TimmResNet
 from torch import Tensor, nn
 from torchvision.models import ResNet50_Weights, resnet50
 
-from reidlib.weights import load_weights, read_checkpoint, write_tensors
+from reidlib.weights import fitted, load_weights, read_weights, write_tensors
 
 TINY_RESNET = Path(__file__).parents[1] / "assets" / "tiny_resnet.safetensors"
 
@@ -47,8 +47,10 @@ def load_resnet(name: str, *, pretrained: str | Path = "") -> ResNetStages:
         raise ValueError(f"no ResNet named {name!r}: choose from {sorted(_NETWORKS)}")
     network = _NETWORKS[name]()
     if pretrained:
-        state = _resnet_state(name, pretrained)
-        load_weights(network, state, f"{name} from {pretrained}")
+        source = f"{name} from {pretrained}"
+        state = fitted(_resnet_state(name, pretrained), network, name)
+        state = {key: value for key, value in state.items() if key[:3] != "fc."}
+        load_weights(network, state, source)
     network.to(memory_format=torch.channels_last)  # a third faster on CPUs
     children = list(network.named_children())
     names = [child for child, _ in children]
@@ -147,16 +149,13 @@ def _resnet_state(name: str, pretrained: str | Path) -> dict[str, Tensor]:
         path = TINY_RESNET if str(pretrained) == "drawn" else Path(pretrained)
         if not path.is_file():
             raise FileNotFoundError(f"no weights at {path}: {_TO_FETCH[name]}")
-        state = read_checkpoint(path)
-    elif name == "resnet50":
-        state = _fetch_imagenet()
-    else:
-        raise ValueError(
-            f"{name} has no ImageNet weights: use resnet50, or pretrained='' to train "
-            "from scratch"
-        )
-    state = state.get("state_dict", state)
-    return {key: value for key, value in state.items() if not key.startswith("fc.")}
+        return read_weights(path)
+    if name == "resnet50":
+        return _fetch_imagenet()
+    raise ValueError(
+        f"{name} has no ImageNet weights: use resnet50, or pretrained='' to train from"
+        " scratch"
+    )
 
 
 def _fetch_imagenet() -> dict[str, Tensor]:

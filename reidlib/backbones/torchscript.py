@@ -8,7 +8,7 @@ else.
 
 import pickle
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -27,6 +27,7 @@ KINDS = {
     "Long": torch.int64,
     "Bool": torch.bool,
 }
+MOST_MODULES = 100_000  # by name; ViT-B/16 has some hundreds
 LISTS = ("intlist", "doublelist", "boollist", "tensorlist")
 
 
@@ -50,9 +51,16 @@ KNOWN = {
 }
 
 
+def _part(archive: zipfile.ZipFile, name: str) -> bytes:
+    part = archive.getinfo(name)
+    if part.compress_type != zipfile.ZIP_STORED:  # it could grow without bound
+        raise ValueError(f"{name} is compressed, as torch never writes it")
+    return archive.read(part)
+
+
 class _Reader(pickle.Unpickler):
     def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
-        super().__init__(BytesIO(archive.read(root + PICKLE)))
+        super().__init__(BytesIO(_part(archive, root + PICKLE)))
         self.archive, self.root = archive, root
 
     def find_class(self, module: str, name: str) -> object:
@@ -64,7 +72,7 @@ class _Reader(pickle.Unpickler):
 
     def persistent_load(self, pid: tuple) -> Tensor:
         _, dtype, key, _, _ = pid  # "storage", its kind, its file, device and length
-        content = bytearray(self.archive.read(f"{self.root}data/{key}"))
+        content = bytearray(_part(self.archive, f"{self.root}data/{key}"))
         return torch.frombuffer(content, dtype=dtype)
 
 
@@ -86,7 +94,7 @@ def read_torchscript(path: Path) -> dict[str, Tensor]:
         with zipfile.ZipFile(path) as archive:
             names = [n for n in archive.namelist() if Path(n).name == PICKLE]
             module = _Reader(archive, names[0].removesuffix(PICKLE)).load()
-        return dict(_tensors(module))
+        return dict(_tensors(module, Counter()))
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{path} was refused, and nothing in it was run: {error}, which is neither "
@@ -99,9 +107,15 @@ def read_torchscript(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def _tensors(module: _Module, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+def _tensors(
+    module: _Module, seen: Counter, prefix: str = ""
+) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor by name; `seen` counts modules, which may share others."""
+    seen["modules"] += 1
+    if seen["modules"] > MOST_MODULES:
+        raise ValueError(f"it has more than {MOST_MODULES:,} modules")
     for name, value in module.items():
         if isinstance(value, Tensor):
             yield prefix + name, value
         elif isinstance(value, _Module):
-            yield from _tensors(value, f"{prefix}{name}.")
+            yield from _tensors(value, seen, f"{prefix}{name}.")

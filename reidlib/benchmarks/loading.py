@@ -1,6 +1,7 @@
 """From the name of a benchmark and a folder to its images, whole and complete."""
 
 import contextlib
+import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,12 +41,12 @@ from reidlib.checks import unknown
 from reidlib.data.pictures import FAULTS
 from reidlib.data.samples import Benchmark
 from reidlib.pedestrians import RECIPES, ensure_benchmark
-from reidlib.reading import read_json, reading, shown
+from reidlib.reading import read_text, reading, shown
 
 BENCHMARKS = tuple(sorted(TITLES))
 logger = logging.getLogger(__name__)
 MARKER = "about.json"  # at the root of what is drawn
-MASKS = "masks"  # the folder of part masks beside those of the images
+REDRAW = "draw the pictures in a new folder; if they are photographs, delete it"
 DEEPEST, WIDEST = 5, 200  # levels, and folders of each, searched for what is meant
 
 
@@ -103,17 +104,14 @@ def marker(root: Path) -> dict:
     Raises DataError for one that cannot be read: drawings could be taken for people.
     """
     path = root / MARKER
-    remedy = (
-        "it says whether these pictures are drawn: if they are, draw them again in a"
-        " new folder; if they are photographs, delete it"
-    )
     try:
-        about = read_json(path, remedy, raises=DataError)
+        text = read_text(path, REDRAW, raises=DataError)
     except FileNotFoundError:
         return {}
-    if about.get("drawn") is not True:
-        return {}
-    with reading(path, remedy, raises=DataError):
+    with reading(path, REDRAW, raises=DataError):
+        about = json.loads(text)
+        if not isinstance(about, dict) or about.get("drawn") is not True:
+            return {}
         return about | {"counts": tallies(about.get("counts", {}))}
 
 
@@ -258,11 +256,10 @@ def _deeper(name: str, start: Path) -> Path | None:
 
 def _photographs(folder: Path) -> list[Path]:
     """The folders in a folder but those of masks, which have the images' names."""
-    inner = [inside for inside in subfolders(folder) if inside.name != MASKS]
-    try:
-        return [] if marker(folder) else inner
-    except DataError:
-        return []
+    with contextlib.suppress(DataError):
+        if not marker(folder):
+            return [inner for inner in subfolders(folder) if inner.name != "masks"]
+    return []
 
 
 def read_market1501(root: Path | str) -> Benchmark:

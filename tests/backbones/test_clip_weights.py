@@ -3,6 +3,7 @@
 import json
 import os
 
+import open_clip
 import pytest
 import torch
 from open_clip.tokenizer import tokenize
@@ -175,4 +176,69 @@ def test_a_truncated_file_is_named(saved):
     _, path = saved
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match=r"small\.safetensors.*damaged"):
+        load_clip(path, image_size=(64, 64))
+
+
+def small_state(path):
+    model, _ = small_clip()
+    torch.save(model.state_dict(), path)
+    return model
+
+
+def test_weights_that_do_not_say_their_activation_are_not_guessed(tmp_path):
+    """GELU and QuickGELU: the same names, other features."""
+    path = tmp_path / "open_clip_pytorch_model.bin"
+    small_state(path)
+    message = r"bin does not say whether .*QuickGELU.*Lay the open_clip_config\.json"
+    with pytest.raises(ValueError, match=message):
+        load_clip(path, image_size=(64, 64))
+
+
+@pytest.mark.parametrize("name", ["weights.json", "open_clip_config.json"])
+@pytest.mark.parametrize("quick", [True, False])
+def test_the_configuration_that_open_clip_publishes_is_read(tmp_path, name, quick):
+    settings = SETTINGS | {"quick_gelu": quick}
+    torch.manual_seed(0)
+    model = open_clip.CLIP(**settings).eval()
+    torch.save(model.state_dict(), tmp_path / "weights.bin")
+    published = {"model_cfg": settings, "preprocess_cfg": {"mean": [0.5]}}
+    (tmp_path / name).write_text(json.dumps(published))
+    clip = load_clip(tmp_path / "weights.bin", image_size=(64, 64)).eval()
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        found, expected = clip.image(images).joint[:, 0], model.encode_image(images)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"lr": 0.1}', "no vision_cfg: it is no configuration of open_clip"),
+        ('{"model_cfg": {"vision_cfg": {}}}', "no text_cfg"),
+        ('{"model_cfg": [1]}', "model_cfg"),
+        ("[1]", "a JSON list, where an object is wanted"),
+        ("{", "Expecting property name"),
+        ("[" * 100_000, "nested too deep"),
+        (json.dumps(SETTINGS | {"widht": 3}), "widht"),
+        (json.dumps(SETTINGS | {"vision_cfg": {"layers": "x"}}), ""),
+        (
+            json.dumps(SETTINGS | {"text_cfg": {"hf_model_name": "roberta"}}),
+            "hf_model_name in text_cfg: only CLIP's own towers fit",
+        ),
+    ],
+)
+def test_other_json_beside_the_weights_is_named(tmp_path, text, said):
+    path = tmp_path / "w.bin"
+    small_state(path)
+    (tmp_path / "w.json").write_text(text)
+    with pytest.raises(ValueError, match=r"w\.json cannot be read \(") as caught:
+        load_clip(path, image_size=(64, 64))
+    assert said in str(caught.value)
+    assert "lay the open_clip_config.json" in str(caught.value)
+
+
+def test_names_of_the_transformers_library_are_recognised(tmp_path):
+    path = tmp_path / "pytorch_model.bin"
+    torch.save({"vision_model.embeddings.class_embedding": torch.ones(2)}, path)
+    with pytest.raises(ValueError, match=r"names of the transformers library: take"):
         load_clip(path, image_size=(64, 64))

@@ -200,3 +200,20 @@ def test_a_scale_needs_a_last_block_that_can_be_scaled(tmp_path):
 
 def drawn(_: int):
     return load_resnet("tiny-resnet", pretrained="drawn")
+
+
+def test_weights_of_other_trainings_are_taken_out_of_their_wrapping(tmp_path):
+    plain = load_resnet("tiny-resnet", pretrained="drawn")
+    state = plain.trunk.state_dict() | plain.branch.state_dict()
+    bare = {n: t for n, t in state.items() if "num_batches_tracked" not in n}
+    head = {"fc.weight": torch.ones(5, 128)}
+    for content in (
+        {"module." + n: t for n, t in (state | head).items()},
+        {"model": {"base." + n: t for n, t in (state | head).items()}},
+        bare | head,
+    ):
+        torch.save(content, tmp_path / "weights.pth")
+        found = load_resnet("tiny-resnet", pretrained=tmp_path / "weights.pth")
+        images = torch.randn(1, 3, 32, 16)
+        expected = plain.branch.eval()(plain.trunk.eval()(images))
+        assert torch.equal(found.branch.eval()(found.trunk.eval()(images)), expected)

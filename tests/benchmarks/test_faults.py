@@ -335,7 +335,7 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path, monkeypatch, error):
         ('{"drawn": true, "counts": {"market1501": {}}}', "counts.market1501.train: "),
         ('{"drawn": true, "counts": {"market1501": ["x", 3, 1]}}', "1501.0: Input"),
         ("[" * 100_000, "nested too deep"),
-        ("[]", "a JSON list"),
+        ("{", "Expecting property name"),
         ("\N{LATIN SMALL LETTER E WITH ACUTE}".encode("latin1"), "is not UTF-8"),
     ],
 )
