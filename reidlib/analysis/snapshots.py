@@ -14,6 +14,7 @@ from reidlib.data.samples import Benchmark
 from reidlib.evaluation.search import Search, ranking, spread
 from reidlib.files import written_whole
 from reidlib.pedestrians import RECIPES, draw_again, place_of
+from reidlib.reading import reading
 
 
 def write(
@@ -35,9 +36,7 @@ def write(
     folder = Path(run_dir)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{kind}.npz"
-    if path.is_file():
-        with np.load(path) as there:
-            flat = {key: there[key] for key in there.files} | flat
+    flat = _arrays(path) | flat
     with written_whole(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **flat)
 
@@ -47,17 +46,25 @@ def _halved(values: np.ndarray) -> np.ndarray:
 
 
 def read(folder: Path, kind: str, benchmark: str) -> dict[str, np.ndarray]:
-    """Read a benchmark's arrays of one kind by name; empty where none was kept."""
-    path = folder / f"{kind}.npz"
-    if not path.is_file():
+    """Read a benchmark's arrays of one kind by name; empty where none was kept.
+
+    Raises ValueError naming a file that is damaged.
+    """
+    found = _arrays(folder / f"{kind}.npz")
+    keys = {key: key.rpartition("/") for key in found}
+    return {
+        name: found[key] for key, (place, _, name) in keys.items() if place == benchmark
+    }
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """Every array of a file; none where there is no file. Checksums are compared."""
+    remedy = "delete it, and what it shows; running its notebook again makes it anew"
+    try:
+        with reading(path, remedy), path.open("rb") as file, np.load(file) as arrays:
+            return dict(arrays)
+    except FileNotFoundError:
         return {}
-    with np.load(path) as arrays:
-        keys = (key.rpartition("/") for key in arrays.files)
-        return {
-            name: arrays[f"{place}/{name}"]
-            for place, _, name in keys
-            if place == benchmark
-        }
 
 
 def names_of(paths: Sequence[Path]) -> np.ndarray:
@@ -73,6 +80,8 @@ def pictures(benchmark: str, names: Sequence[str]) -> list[Image.Image]:
 def ranked(folder: Path, benchmark: str) -> tuple[list, list, tuple[np.ndarray, ...]]:
     """Queries, gallery pictures and ranking that a run kept, for plots.ranked_lists."""
     found = read(folder, "ranked", benchmark)
+    for name in {"queries", "nearest", "hits"} - found.keys():
+        raise ValueError(f"{folder / 'ranked.npz'} has no {benchmark}/{name}")
     names, order = np.unique(found["nearest"], return_inverse=True)
     order = order.reshape(found["nearest"].shape)  # (q, k)
     counts = np.full(len(order), order.shape[1])

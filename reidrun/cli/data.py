@@ -19,7 +19,7 @@ from reidlib.benchmarks import DataError, fixtures
 from reidlib.benchmarks.readers import cuhk03
 from reidlib.checks import unknown
 from reidrun.cli.arguments import WIDTH, list_names
-from reidrun.cli.messages import complain
+from reidrun.cli.messages import complain, say
 from reidrun.runs.errors import ParameterError
 
 RELEASED = ("cuhk03np_detected", "cuhk03np_labeled")
@@ -59,7 +59,7 @@ def _carry_out(
 def check_data(args: argparse.Namespace) -> None:
     """Print the numbers of a folder beside the published ones; name what differs."""
     report = benchmarks.check(args.benchmark, args.folder)
-    print(f"{report.title}\n\n{report.table.to_string(index=False)}", flush=True)
+    say(f"{report.title}\n\n{report.table.to_string(index=False)}")
     if report.faults:
         raise DataError("\n".join(report.faults))
 
@@ -67,22 +67,22 @@ def check_data(args: argparse.Namespace) -> None:
 def show_tree(args: argparse.Namespace) -> None:
     """Print layout, size, protocol and terms of use of a benchmark."""
     name = args.benchmark
-    print(f"{benchmarks.TITLES[name]}\n\n{benchmarks.TREES[name]}\n")
+    say(f"{benchmarks.TITLES[name]}\n\n{benchmarks.TREES[name]}\n")
     if name in benchmarks.PUBLISHED:
         for split, (people, images, cameras) in benchmarks.sizes(name).items():
             counts = f"{people:6,} identities {images:7,} images {cameras:3} cameras"
-            print(f"{split:8}{counts}")
-        print()
+            say(f"{split:8}{counts}")
+        say("")
     if name in benchmarks.TRAINED_ON:
-        print(f"{_wrapped(benchmarks.training_fault(name))}\n")
+        say(f"{_wrapped(benchmarks.training_fault(name))}\n")
     said = benchmarks.PROTOCOLS[name], benchmarks.TERMS[name], NO_DOWNLOAD
-    print("\n\n".join(map(_wrapped, said)))
+    say("\n\n".join(map(_wrapped, said)))
 
 
 def extract_images(args: argparse.Namespace) -> None:
     """Write the images of cuhk-03.mat into the folder of the configuration."""
     folder, count = cuhk03.extract(args.folder, args.benchmark)
-    print(f"{folder}: {count:,} images")
+    say(f"{folder}: {count:,} images")
 
 
 def draw_fixture(args: argparse.Namespace) -> None:
@@ -90,7 +90,7 @@ def draw_fixture(args: argparse.Namespace) -> None:
     name, folder = args.benchmark, args.folder
     tally = fixtures.write_fixture(name, folder, full_size=args.full_size)
     images = ", ".join(f"{split.images:,}" for split in tally[:3])
-    print(
+    say(
         f"{folder}: drawn pedestrians in the layout of {benchmarks.TITLES[name]};"
         f" train, query, gallery: {images} images"
     )

@@ -3,10 +3,17 @@
 import sys
 from pathlib import Path
 
+from reidlib.reading import printable, shown
+
+
+def say(text: str) -> None:
+    """Print a text at once, with whatever could move the cursor spelled out."""
+    print(printable(text), flush=True)
+
 
 def complain(message: object, code: int = 1) -> int:
     """Say on stderr what is wrong, a line each; return the exit code."""
-    for line in str(message).splitlines():
+    for line in printable(str(message)).split("\n"):
         print(f"reid: {line}", file=sys.stderr)
     return code
 
@@ -14,7 +21,7 @@ def complain(message: object, code: int = 1) -> int:
 def short(path: Path) -> str:
     """A path as seen from here, if it lies here."""
     path, here = path.resolve(), Path.cwd().resolve()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    return shown(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def point_at(folder: Path, *names: str) -> None:

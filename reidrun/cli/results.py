@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from reidrun.cli.arguments import add_folder
-from reidrun.cli.messages import short
+from reidrun.cli.messages import say, short
 from reidrun.reports import records
 from reidrun.runs.errors import RunError
 
@@ -22,7 +22,7 @@ def show_results(args: argparse.Namespace, root: Path) -> int:
     rows = records.collect(args.outputs)
     if rows.empty:
         raise RunError(f"no finished run in {short(args.outputs)}: try reid run")
-    print(records.score_table(rows).to_string(index=False))
+    say(records.score_table(rows).to_string(index=False))
     if args.write:
         _write(args.outputs, root)
     return 0
@@ -32,6 +32,6 @@ def _write(outputs: Path, root: Path) -> None:
     from reidrun.reports.pages import untracked_runs, write_pages  # slow
 
     written = write_pages(root, outputs)
-    print(f"\nwritten: {', '.join(map(short, written))}")
+    say(f"\nwritten: {', '.join(map(short, written))}")
     if left := untracked_runs(outputs):
-        print(f"{len(left)} runs are left out until git tracks them: {', '.join(left)}")
+        say(f"{len(left)} runs are left out until git tracks them: {', '.join(left)}")

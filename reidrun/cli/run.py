@@ -9,7 +9,7 @@ import pandas as pd
 
 from reidlib.benchmarks import TITLES
 from reidrun.cli.arguments import Whole, add_values, list_names
-from reidrun.cli.messages import complain, point_at, short
+from reidrun.cli.messages import complain, point_at, say, short
 from reidrun.reports import records
 from reidrun.runs import execute, params
 from reidrun.runs import folder as runs
@@ -70,19 +70,19 @@ def run_papers(args: argparse.Namespace, root: Path) -> int:
     done = [plan for plan in plans if _carry_out(plan, args)]
     if done:
         table = records.score_table(pd.DataFrame(_rows(done, args)))
-        print(f"\n{table.to_string(index=False)}\n")
+        say(f"\n{table.to_string(index=False)}\n")
     for plan in done:
         files = [execute.NOTEBOOK] + ([execute.PAGE] if args.html else [])
-        print(f"{plan.title}: {', '.join(short(plan.folder / f) for f in files)}")
+        say(f"{plan.title}: {', '.join(short(plan.folder / f) for f in files)}")
     return 0 if len(done) == len(plans) else 1
 
 
 def _carry_out(plan: Plan, args: argparse.Namespace) -> bool:
     if runs.is_complete(plan.folder):
-        print(f"{plan.title}: already there")
+        say(f"{plan.title}: already there")
     else:
         begun = (plan.folder / "checkpoint.pt").is_file()
-        print(f"{plan.title}: {'going on' if begun else 'running'}", flush=True)
+        say(f"{plan.title}: {'going on' if begun else 'running'}")
         try:
             execute.execute(plan.notebook, plan.folder, plan.parameters, log=args.log)
         except RunError as error:

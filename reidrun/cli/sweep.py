@@ -6,7 +6,7 @@ from pathlib import Path
 
 from reidlib.benchmarks import TITLES
 from reidrun.cli.arguments import Whole, add_values, list_names
-from reidrun.cli.messages import complain, point_at, short
+from reidrun.cli.messages import complain, point_at, say, short
 from reidrun.runs import execute, params, sweep, workflow
 from reidrun.runs.errors import ParameterError, RunError
 
@@ -56,7 +56,7 @@ def run_sweep(args: argparse.Namespace, root: Path) -> int:
     page = asked.page(ablation, root)
     if profile == workflow.NO_PROFILE:
         jobs = 1 if args.jobs is None else args.jobs
-        failures = sweep.run(plans, jobs, partial(print, flush=True))
+        failures = sweep.run(plans, jobs, say)
     else:
         queue = {"profile": profile, "jobs": args.jobs, "root": root}
         failures = workflow.run(plans, asked, **queue)
@@ -64,7 +64,7 @@ def run_sweep(args: argparse.Namespace, root: Path) -> int:
         complain(f"{plan.title} failed: {message}")
         point_at(plan.folder, execute.NOTEBOOK, execute.ERROR_LOG)
     if args.scale or args.parameter:
-        print("the ablation's page shows no runs with -p or --scale: not executed")
+        say("the ablation's page shows no runs with -p or --scale: not executed")
     shown = page is None or _write_page(page)
     return 0 if shown and not failures else 1
 
@@ -84,5 +84,5 @@ def _write_page(page: sweep.Page) -> bool:
         complain(f"{page.notebook.name} failed: {error}")
         complain(f"see {short(page.output)}")
         return False
-    print(f"{page.notebook.stem}: {short(page.output)}")
+    say(f"{page.notebook.stem}: {short(page.output)}")
     return True

@@ -19,6 +19,7 @@ import yaml
 
 from reidlib.benchmarks import is_drawn
 from reidlib.files import write_bytes, write_text
+from reidlib.reading import read_json, reading
 from reidrun.runs.environment import environment, peak_memory
 from reidrun.runs.errors import RunError
 from reidrun.runs.params import FULL
@@ -35,7 +36,8 @@ FOLDER_PARAMETERS = (
     "run_dir",
 )  # not part of a record
 ADDED = {"compile": False}  # newer than some kept runs: the value they were made with
-LONGEST_NAME = 120
+LONGEST_NAME = 120  # bytes: a folder's name may have 255
+AGAIN = "run it again with --fresh"
 QUERIES = "queries.csv.gz"
 Tested = str | tuple[str, str]  # a benchmark, or one and how else it was searched
 PICTURES = {True: "drawn pedestrians", False: "photographs"}
@@ -53,7 +55,7 @@ def variant_name(variant: str, overrides: Mapping[str, Any]) -> str:
         parts = value if isinstance(value, list) else [value]
         text = ",".join(_word(part) for part in parts)
         name += f"+{key}=" + re.sub(r"[^\w.,+-]", "_", text)
-    if len(name) <= LONGEST_NAME:
+    if len(name.encode()) <= LONGEST_NAME:
         return name
     return f"{variant}+{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
@@ -220,9 +222,13 @@ def read_queries(folder: Path) -> pd.DataFrame:
     tested_on is what `row_name` calls a test.
 
     Columns pid, average_precision (a share, nan where the query has no match) and
-    first_rank (from 1; 0 there).
+    first_rank (from 1; 0 there). Raises FileNotFoundError, or RunError for a file that
+    is damaged.
     """
-    return pd.read_csv(folder / QUERIES, index_col=["tested_on", "query"])
+    path, index = folder / QUERIES, ["tested_on", "query"]
+    with reading(path, AGAIN, raises=RunError):
+        table = pd.read_csv(path, index_col=index)
+        return table.astype({"pid": int, "average_precision": float, "first_rank": int})
 
 
 def summary(scores: "Scores") -> dict[str, float | int]:
@@ -243,9 +249,4 @@ def _refuse_nonfinite(record: Mapping[str, Any], place: str = "") -> None:
 
 def read_metrics(folder: Path) -> dict[str, Any]:
     """Read metrics.json of a finished run."""
-    path = folder / "metrics.json"
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except ValueError as error:  # no JSON, or no text
-        remedy = "run it again with --fresh"
-        raise RunError(f"{path}: no valid JSON ({error}); {remedy}") from None
+    return read_json(folder / "metrics.json", AGAIN, raises=RunError)

@@ -95,3 +95,27 @@ def test_kept_lists_can_be_drawn_as_lists(tmp_path):
         found = [gallery[i] for i in order[row]]
         assert [p.tobytes() for p in found] == [p.tobytes() for p in expected]
     assert hits.tolist() == arrays["hits"].tolist() and counts.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("kind", ["looks", "ranked"])
+def test_damaged_arrays_are_named_with_what_to_do(tmp_path, kind):
+    maps = np.random.default_rng(0).random((50, 4, 4))
+    kept.write(str(tmp_path), kind, {"plaza": {"maps": maps}})
+    path = tmp_path / f"{kind}.npz"
+    good = path.read_bytes()
+    flipped = bytearray(good)
+    flipped[len(good) // 2] ^= 4
+    for content in (good[: len(good) // 2], bytes(flipped), b"", b"xx", b"\x93NUMPY"):
+        path.write_bytes(content)
+        for look in (
+            lambda: kept.read(tmp_path, kind, "plaza"),
+            lambda: kept.write(str(tmp_path), kind, {"smoke": ARRAYS}),
+        ):
+            with pytest.raises(ValueError, match=rf"{kind}\.npz cannot .*: delete it"):
+                look()
+
+
+def test_ranked_lists_without_their_parts_are_named(tmp_path):
+    kept.write(str(tmp_path), "ranked", {"plaza": {"queries": np.array(["a"])}})
+    with pytest.raises(ValueError, match=r"ranked\.npz has no plaza/(nearest|hits)"):
+        kept.ranked(tmp_path, "plaza")

@@ -78,3 +78,25 @@ def test_the_document_has_the_published_counts():
         for split in tally[:3]:
             if split.images:
                 assert f"{split.identities:,} / {split.images:,}" in row, name
+
+
+def test_names_of_files_cannot_forge_our_lines(reid, tmp_path):
+    reid("data", "fixture", "market1501", tmp_path / "market1501")
+    query = tmp_path / "market1501" / "query"
+    image = next(query.iterdir())
+    name = "evil\x1b[2J\x1b]0;owned\x07\nreid: all is well\r.jpg"
+    (query / name).write_bytes(image.read_bytes())
+    (query / "0001_c1s1_0\x1b[31m.jpg").write_bytes(b"no picture")
+    code, out, err = reid("data", "check", "market1501", tmp_path)
+    assert code == 1 and all(c.isprintable() or c == "\n" for c in out + err)
+    assert r"evil\x1b[2J\x1b]0;owned\x07\nreid: all is well\r.jpg" in err
+    assert "reid: all is well" not in err.splitlines()
+
+
+def test_names_of_runs_cannot_forge_our_lines(reid, tmp_path):
+    folder = tmp_path / "outputs" / "plaza" / "fanet" / "\x1b[31mred\nreid: x-s0"
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text("{")
+    code, out, err = reid("results", "--outputs", tmp_path / "outputs")
+    assert code and all(c.isprintable() or c == "\n" for c in out + err)
+    assert r"\x1b[31mred\nreid: x-s0" in err

@@ -250,3 +250,48 @@ def test_tables_say_what_their_pictures_show():
     assert labelled(table, ["market1501"]).columns.name == "photographs"
     both = labelled(table, ["market1501", "plaza"]).columns.name
     assert both == "drawn pedestrians and photographs"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"xx",
+        gzip.compress(b""),
+        gzip.compress(b"a,b\n1,2\n"),
+        gzip.compress(b"tested_on,query,pid\nplaza,0,7\n"),
+        gzip.compress(b"caf\xe9"),
+        gzip.compress(
+            b"tested_on,query,pid,average_precision,first_rank\nplaza,0,x,0.5,1\n"
+        ),
+    ],
+)
+def test_damaged_scores_of_queries_are_named_with_what_to_do(tmp_path, content):
+    (tmp_path / runs.QUERIES).write_bytes(content)
+    with pytest.raises(
+        runs.RunError, match=r"queries\.csv\.gz cannot .*: run it again"
+    ):
+        runs.read_queries(tmp_path)
+
+
+def test_a_cut_off_table_of_queries_is_named(tmp_path):
+    save(tmp_path)
+    path = tmp_path / runs.QUERIES
+    path.write_bytes(path.read_bytes()[:-12])
+    with pytest.raises(runs.RunError, match=r"queries\.csv\.gz cannot be read"):
+        runs.read_queries(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", "[" * 100_000, "\ufeff[]"])
+def test_a_record_that_is_no_object_is_named(tmp_path, text):
+    (tmp_path / "metrics.json").write_text(text)
+    with pytest.raises(
+        runs.RunError, match=r"metrics\.json cannot .*again with --fresh"
+    ):
+        runs.read_metrics(tmp_path)
+
+
+@given(st.text(max_size=200))
+def test_the_name_of_a_variant_is_no_longer_than_a_folders_may_be(text):
+    name = runs.variant_name("full", {"prompt": text})
+    assert len(f"{name}-s4294967295".encode()) <= 255
