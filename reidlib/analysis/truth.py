@@ -1,13 +1,13 @@
 """What is true of a benchmark's images: who stands where, and which parts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from reidlib.data.masks import cell_shares, read_mask
-from reidlib.data.samples import Sample, mask_path
+from reidlib.data.samples import Benchmark, mask_path
 from reidlib.pedestrians import Part
 from reidlib.pedestrians.canvas import PERSON
 from reidlib.reading import shown
@@ -33,19 +33,19 @@ def true_parts(paths: Sequence[Path], grid: tuple[int, int]) -> Tensor | None:
     return torch.cat([cell_shares(mask, grid, len(Part)) for mask in masks])
 
 
-def check_masks(samples: Iterable[Sample]) -> bool:
-    """Whether images have part masks, all of which can be read; to ask beforehand.
+def check_masks(sets: Mapping[str, Benchmark]) -> None:
+    """Read the part masks of all queries, which are looked at after training.
 
-    Raises ValueError for masks that cannot be used, and where some images have a mask
-    and others have none.
+    A benchmark may have none. Raises ValueError for masks that cannot be used, and
+    where some queries have a mask and others have none.
     """
-    paths = [sample.path for sample in samples]
-    missing = [path for path in paths if not mask_path(path).is_file()]
-    if missing and len(missing) < len(paths):
-        raise ValueError(
-            f"{len(missing)} of {len(paths)} images have no part mask, the first is"
-            f" {shown(missing[0])}: {NO_MASKS}"
-        )
-    for path in paths if not missing else []:
-        read_mask(path, len(Part))
-    return bool(paths) and not missing
+    for name, benchmark in sets.items():
+        paths = [sample.path for sample in benchmark.query]
+        missing = [path for path in paths if not mask_path(path).is_file()]
+        if missing and len(missing) < len(paths):
+            raise ValueError(
+                f"{len(missing)} of {len(paths)} queries of {name} have no part mask,"
+                f" the first is {shown(missing[0])}: {NO_MASKS}"
+            )
+        for path in paths if not missing else []:
+            read_mask(path, len(Part))

@@ -7,7 +7,7 @@ from PIL import Image
 
 from reidlib.analysis.truth import check_masks, person_shares, true_parts
 from reidlib.data.masks import read_labels
-from reidlib.data.samples import Sample, mask_path
+from reidlib.data.samples import Benchmark, Sample, mask_path
 from reidlib.pedestrians import Part
 from reidlib.pedestrians.canvas import PERSON
 
@@ -82,19 +82,25 @@ def test_a_mask_that_numbers_no_parts_is_named(masked, make, said):
     image = make(labels_of(*SIZES[1]))
     image.save(mask_path(path), "TIFF" if image.mode == "F" else "PNG")
     for look in (
-        lambda: check_masks(masked),
+        lambda: check_masks({"toy": queries_of(masked)}),
         lambda: person_shares([sample.path for sample in masked], (2, 2)),
     ):
         with pytest.raises(ValueError, match=rf"masks/query/0002_c1s1\S+ .*{said}"):
             look()
 
 
+def queries_of(samples):
+    return Benchmark("toy", (), tuple(samples), ())
+
+
 def test_masks_are_checked_beforehand(masked):
-    assert check_masks(masked)
+    sets = {"other": queries_of([]), "toy": queries_of(masked)}
+    check_masks(sets)
     mask_path(masked[2].path).unlink()
-    with pytest.raises(ValueError, match=r"1 of 4 images .*0003\S+: .*masks\.ipynb"):
-        check_masks(masked)
+    message = r"1 of 4 queries of toy have no part mask, .*0003\S+: .*masks\.ipynb"
+    with pytest.raises(ValueError, match=message):
+        check_masks(sets)
     for sample in masked:
         mask_path(sample.path).unlink(missing_ok=True)
-    assert not check_masks(masked) and not check_masks([])
+    check_masks(sets)
     assert person_shares([sample.path for sample in masked], (2, 2)) is None

@@ -51,8 +51,8 @@ def test_only_the_files_asked_for_are_looked_at(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("{", "", "no valid JSON.*--fresh"),
-        ("{", "[{", "no valid JSON"),
+        ("{", "", "cannot be read .*--fresh"),
+        ("{", "[{", "cannot be read"),
         ('"drawn": true', '"drawn": "yes"', "no record of a run: drawn: .*boolean"),
         ('"seed": 0,', "", "no record of a run: seed: Field required"),
         ('"seed": 0', '"seed": 0.5', "no record of a run: seed: .*integer"),
@@ -70,7 +70,7 @@ def test_what_is_no_record_of_its_run_is_named(tmp_path, old, new, message):
     path = write_record(tmp_path) / "metrics.json"
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new, 1))
-    with pytest.raises(RunError, match=rf"full-s0/metrics\.json: .*{message}"):
+    with pytest.raises(RunError, match=rf"full-s0/metrics\.json.*{message}"):
         collect(tmp_path)
 
 
@@ -78,7 +78,7 @@ def test_what_is_no_record_of_its_run_is_named(tmp_path, old, new, message):
 def test_other_files_of_that_name_are_named(tmp_path, content):
     path = write_record(tmp_path) / "metrics.json"
     path.write_bytes(content)
-    with pytest.raises(RunError, match=r"plaza/toy/full-s0/metrics\.json: no "):
+    with pytest.raises(RunError, match=r"toy/full-s0/metrics\.json(: no | cannot)"):
         collect(tmp_path)
 
 
