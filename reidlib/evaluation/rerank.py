@@ -248,12 +248,11 @@ def _vectors(
     entries = []
     for rows in chunks:
         own, added = _members(rows, whole, whole_mutual, half, half_mutual)
-        known = near.distances[rows, : k1 + 1][whole_mutual[rows]]
-        image, member = added // len(whole), added % len(whole)
-        cosine = torch.linalg.vecdot(embeddings[image], embeddings[member])
-        made = (2 - 2 * cosine).clamp_min(0) / near.largest[image]
-        pairs = torch.cat([own, added])
+        pairs, beyond = torch.cat([own, added]), slice(len(own), None)
         image, member = pairs // len(whole), pairs % len(whole)
+        known = near.distances[rows, : k1 + 1][whole_mutual[rows]]
+        cosine = (embeddings[image[beyond]] * embeddings[member[beyond]]).sum(1)
+        made = (2 - 2 * cosine).clamp_min(0) / near.largest[image[beyond]]
         value, row = torch.cat([known, made]).neg().exp(), image - rows[0]
         total = value.new_zeros(len(rows), dtype=torch.float64)
         total.index_add_(0, row, value.double())

@@ -67,7 +67,7 @@ def test_golden_distances(name):
     distances = rerank(expected["query_embeddings"], gallery)
     assert distances.dtype == torch.float32
     wanted = expected["rerank_distances"]
-    torch.testing.assert_close(distances, wanted, atol=1e-5, rtol=0)
+    torch.testing.assert_close(distances, wanted, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -141,6 +141,13 @@ def test_duplicates_are_harmless():
     query, gallery = clouds(3, 12).split([4, 8])
     distances = rerank(query, torch.cat([gallery, query]), k1=3, k2=2)
     assert (distances.argmin(1) == torch.arange(8, 12)).all()
+
+
+def test_half_precision_around_it_changes_nothing():
+    query, gallery = clouds(4, 60).float().split([20, 40])
+    expected = rerank(query, gallery, k1=6, k2=3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(rerank(query, gallery, k1=6, k2=3), expected)
 
 
 def test_order_of_the_gallery_only_moves_columns():
