@@ -56,7 +56,7 @@ def test_equals_sorting_with_ties_junk_and_skipped_queries(problem):
     seed=st.integers(0, 10**6),
     persons=st.integers(1, 12),
     cameras=st.integers(1, 4),
-    values=st.sampled_from([1, 3, 20, 10**5]),
+    values=st.sampled_from([1, 3, 20, 10**4]),
     dtype=st.sampled_from([torch.float16, torch.bfloat16, torch.float32, torch.double]),
 )
 def test_equals_sorting_in_galleries_of_hundreds(seed, persons, cameras, values, dtype):
