@@ -28,7 +28,7 @@ from reidlib.data.samples import Benchmark, Sample
 from reidlib.data.transforms import Transform
 from reidlib.evaluation.extraction import evaluating
 from reidlib.evaluation.metrics import Scores
-from reidlib.evaluation.search import Search, Tester, matched, spread
+from reidlib.evaluation.search import Search, Tester, spread
 from reidlib.pedestrians import Part
 from reidlib.pedestrians.canvas import PERSON
 
@@ -117,7 +117,7 @@ def with_unfit_captions(
     """
     others = replace(tester, inputs=ids.of_others(benchmark.query))
     asked = others.embedded(model, benchmark.query)
-    wrong = matched(asked, found.gallery, tester.distances)
+    wrong = Search(asked, found.gallery, tester.distances)
     one = ids.of_one([*benchmark.query, *benchmark.gallery])
     equal = replace(tester, inputs=one).search(model, benchmark)
     return {"wrong captions": wrong.scores, "one caption": equal.scores}

@@ -19,7 +19,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "Tester",
             "compared",
             "examples",
-            "matched",
             "ranking",
             "reranked_scores",
             "spread",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from reidlib.evaluation.metrics import (
     rank_gallery,
     take,
 )
+from reidlib.evaluation.ranks import JUNK_PID
 from reidlib.evaluation.rerank import evaluate_reranked
 
 if TYPE_CHECKING:
@@ -26,19 +28,40 @@ if TYPE_CHECKING:
     from reidlib.data.samples import Benchmark, Sample
     from reidlib.data.transforms import Transform
 
+NOBODY = -2  # a pid that no image has
 
-class Search(NamedTuple):
+
+@dataclass(frozen=True)
+class Search:
     """The embedded queries and gallery of a benchmark, and how well they match."""
 
     query: Embedded
     gallery: Embedded
-    scores: Scores
     distances: Callable[[Any, Any], Tensor]
+
+    @cached_property
+    def scores(self) -> Scores:
+        """What the search scores; ValueError where no query has a match.
+
+        Computed when it is first asked for: a search among pictures that nobody has
+        labelled has a ranking, but no scores.
+        """
+        return evaluate(
+            self.query.embeddings,
+            self.gallery.embeddings,
+            distances=self.distances,
+            **self.labels,
+        )
 
     @property
     def labels(self) -> dict[str, Tensor]:
         """Identities and cameras by the names that metrics and rerank know them by."""
-        return _labels(self.query, self.gallery)
+        return {
+            "query_pids": self.query.pids,
+            "gallery_pids": self.gallery.pids,
+            "query_camids": self.query.camids,
+            "gallery_camids": self.gallery.camids,
+        }
 
 
 @dataclass(frozen=True)
@@ -60,10 +83,10 @@ class Tester:
     distances: Callable[[Any, Any], Tensor] = cosine_distances
 
     def search(self, model: nn.Module, benchmark: Benchmark) -> Search:
-        """Embed a benchmark's queries and gallery and score the ranking."""
+        """Embed a benchmark's queries and gallery, to be ranked and scored."""
         query = self.embedded(model, benchmark.query)
         gallery = self.embedded(model, benchmark.gallery)
-        return matched(query, gallery, self.distances)
+        return Search(query, gallery, self.distances)
 
     def scores(self, model: nn.Module, benchmark: Benchmark) -> dict[str, float]:
         """`mAP` and `rank1` of a search, shares in [0, 1], as a history holds them."""
@@ -88,31 +111,9 @@ class Tester:
         )
 
 
-def matched(
-    query: Embedded, gallery: Embedded, distances: Callable[[Any, Any], Tensor]
-) -> Search:
-    """Compare embedded queries with an embedded gallery, and score the ranking."""
-    scores = evaluate(
-        query.embeddings,
-        gallery.embeddings,
-        distances=distances,
-        **_labels(query, gallery),
-    )
-    return Search(query, gallery, scores, distances)
-
-
-def _labels(query: Embedded, gallery: Embedded) -> dict[str, Tensor]:
-    return {
-        "query_pids": query.pids,
-        "gallery_pids": gallery.pids,
-        "query_camids": query.camids,
-        "gallery_camids": gallery.camids,
-    }
-
-
 def compared(found: Search, distances: Callable[[Any, Any], Tensor]) -> Search:
-    """The same embeddings under another distance, scored again."""
-    return matched(found.query, found.gallery, distances)
+    """The same embeddings under another distance, with scores of their own."""
+    return Search(found.query, found.gallery, distances)
 
 
 def reranked_scores(found: Search) -> Scores:
@@ -134,11 +135,20 @@ def examples(found: Search, *, successes: int, failures: int) -> Tensor:
     return torch.cat([chosen, worst[:failures]])
 
 
-def ranking(found: Search, queries: Tensor) -> Ranking:
-    """The gallery as the given queries (indices) see it."""
-    rows = queries.to(found.query.pids.device)
+def ranking(found: Search, queries: Tensor | Sequence[int]) -> Ranking:
+    """The gallery as the given queries (indices) see it.
+
+    Of a query that nobody has labelled (pid 0 or -1) nothing is a match and nothing is
+    ignored but junk; a gallery of nothing but pid -1 is unlabelled too, not junk.
+    """
     labels = found.labels
+    rows = torch.as_tensor(queries, dtype=torch.long, device=found.query.pids.device)
     labels |= {name: labels[name][rows] for name in ("query_pids", "query_camids")}
+    gallery_pids = labels["gallery_pids"]
+    if (gallery_pids == JUNK_PID).all():
+        labels["gallery_pids"] = torch.zeros_like(gallery_pids)
+    is_unlabelled = labels["query_pids"] <= 0
+    labels["query_pids"] = labels["query_pids"].masked_fill(is_unlabelled, NOBODY)
     some = take(found.query.embeddings, rows)
     return rank_gallery(found.distances(some, found.gallery.embeddings), **labels)
 

@@ -71,7 +71,7 @@ def test_captions_that_do_not_fit_are_tried_on_the_same_gallery():
             evaluation.Tester(transform, inputs=inputs, **options).embedded(model, part)
             for inputs, part in ((query_ids, query), (gallery_ids, few))
         ]
-        return evaluation.matched(*parts, distances).scores.average_precisions
+        return evaluation.Search(*parts, distances).scores.average_precisions
 
     wrong, one = ids.of_others(query), ids.of_one([*query, *few])
     by_hand = {"wrong captions": (wrong, ids), "one caption": (one, one)}

@@ -207,3 +207,37 @@ def test_reranked_scores_are_those_of_the_embeddings(greys):
         found.query.embeddings, found.gallery.embeddings, **found.labels
     )
     assert reranked_scores(found).mean_ap == expected.mean_ap
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array, torch.tensor])
+def test_queries_are_given_as_any_sequence_of_indices(greys, kind):
+    found = search(Grey(), greys)
+    for part, same in zip(
+        ranking(found, kind([2, 0])), ranking(found, torch.tensor([2, 0])), strict=True
+    ):
+        assert part.equal(same)
+    assert ranking(found, []).order.shape == (0, 7)
+
+
+@pytest.mark.parametrize("pid", [0, -1])
+def test_pictures_without_labels_are_ranked_but_not_scored(greys, pid):
+    parts = [
+        tuple(sample._replace(pid=pid, camid=0) for sample in part)
+        for part in (greys.query, greys.gallery)
+    ]
+    found = search(Grey(), Benchmark("mine", (), *parts))
+    order, hits, num_ranked = ranking(found, [1])  # grey 120
+    assert order.tolist() == [[1, 4, 0, 3, 5, 2, 6]], "the nearest grey comes first"
+    assert num_ranked.tolist() == [7] and not hits.any()
+    with pytest.raises(ValueError, match="none of the 4 queries has a match"):
+        _ = found.scores
+
+
+def test_a_picture_without_a_label_ignores_junk_among_what_is_labelled(greys):
+    query = [greys.query[0]._replace(pid=-1, camid=1)]
+    junk = greys.gallery[0]._replace(pid=-1)
+    gallery = (junk, *greys.gallery[1:])
+    found = search(Grey(), Benchmark("mixed", (), tuple(query), gallery))
+    order, hits, num_ranked = ranking(found, [0])  # grey 40
+    assert order[0, :2].tolist() == [3, 4] and order[0, -1] == 0
+    assert num_ranked.tolist() == [6] and not hits.any()
