@@ -3,7 +3,6 @@
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
 
 from torch.utils.data import Sampler
 
@@ -17,9 +16,8 @@ class IdentitySampler(Sampler[list[int]]):
     batch takes a group from each of P random identities, until fewer than P have
     one left. So an image occurs at most once per epoch; what does not fill a group
     or a batch rests until the next. An identity with fewer than K images repeats
-    some. With `spread_cameras`, groups are cut from a list that goes from camera
-    to camera in turn (FA-Net, Sec. IV-B): each takes its images from as many cameras as
-    are left, and where one camera has most images the last groups are its alone.
+    some. With `spread_cameras`, each group of an identity has as many cameras as its
+    images allow (FA-Net, Sec. IV-B): what rests is of its most frequent camera.
 
     The draw is a function of (seed, epoch) alone. Raises ValueError when there are
     fewer than P identities.
@@ -78,16 +76,24 @@ class IdentitySampler(Sampler[list[int]]):
         if len(indices) < size:
             indices += rng.choices(indices, k=size - len(indices))
         if self.spread_cameras:
-            indices = self._camera_by_camera(indices)
+            return self._spread(indices)
         return [
             indices[start : start + size]
             for start in range(0, len(indices) - size + 1, size)
         ]
 
-    def _camera_by_camera(self, indices: list[int]) -> list[int]:
-        """Reorder in turns: one image of each camera, then another of each, ..."""
+    def _spread(self, indices: list[int]) -> list[list[int]]:
+        """Deal images to groups in turn, those of the scarcest camera first.
+
+        So a camera with fewer images than there are groups meets none of them twice,
+        and any other meets all of them.
+        """
         by_camera: dict[int, list[int]] = defaultdict(list)
         for index in indices:
             by_camera[self.samples[index].camid].append(index)
-        rounds = zip_longest(*by_camera.values())
-        return [index for turn in rounds for index in turn if index is not None]
+        for _ in range(len(indices) % self.images_per_identity):
+            max(by_camera.values(), key=len).pop()
+        scarcest_first = sorted(by_camera.values(), key=len)
+        dealt = [index for images in scarcest_first for index in images]
+        count = len(dealt) // self.images_per_identity
+        return [dealt[start::count] for start in range(count)]

@@ -125,12 +125,62 @@ def test_without_spread_a_group_is_any_of_the_images():
     }
 
 
-def test_cameras_in_turn_even_when_their_numbers_differ():
-    samples = samples_of([0] * 6 + [1, 2], [0] * 8, [1] * 8)
-    batch = batches_of(samples, P=3, K=4, spread_cameras=True)
-    groups = [b[s : s + 4] for b in batch for s in (0, 4, 8)]
-    mine = [{samples[i].camid for i in g} for g in groups if samples[g[0]].pid == 7]
-    assert {0, 1, 2} in mine and {0} in mine
+def skewed_samples(identities: int, cameras: int, seed: int = 0) -> list[Sample]:
+    """Identities of some twenty images, most of them from one or two cameras."""
+    rng = np.random.default_rng(seed)
+    cameras_of_each = []
+    for _ in range(identities):
+        seen = rng.permutation(cameras)[: rng.integers(2, cameras + 1)]
+        shares = rng.dirichlet([0.7] * len(seen))
+        count = 2 + int(rng.lognormal(2.9, 0.5))
+        cameras_of_each.append(rng.choice(seen, count, p=shares).tolist())
+    return samples_of(*cameras_of_each)
+
+
+def cameras_of_groups(samples, K, spread_cameras) -> list[int]:
+    """How many cameras each group of K images has."""
+    batches = batches_of(samples, P=4, K=K, spread_cameras=spread_cameras)
+    groups = [b[start : start + K] for b in batches for start in range(0, 4 * K, K)]
+    return [len({samples[index].camid for index in group}) for group in groups]
+
+
+def most_cameras(cameras: list[int], K: int) -> int:
+    """The bound: no camera can be in more groups than it has images, or there are.
+
+    What fills no group rests, at best of the most frequent camera.
+    """
+    groups, counts = max(1, len(cameras) // K), Counter(cameras)
+    for _ in range(max(0, len(cameras) - groups * K)):
+        counts[counts.most_common(1)[0][0]] -= 1
+    return sum(min(count, groups) for count in counts.values())
+
+
+@pytest.mark.parametrize("K", [4, 8])
+def test_spread_groups_of_skewed_identities_beat_the_random_draw(K):
+    samples = skewed_samples(identities=300, cameras=6)
+    drawn, spread = (cameras_of_groups(samples, K, flag) for flag in (False, True))
+    assert np.mean(spread) > np.mean(drawn) + 0.1
+    assert np.mean(np.equal(spread, 1)) < 0.75 * np.mean(np.equal(drawn, 1))
+
+
+@given(
+    st.lists(st.integers(0, 4), min_size=1, max_size=40),
+    st.integers(1, 8),
+    st.integers(0, 9),
+)
+def test_spread_groups_of_an_identity_reach_the_bound(cameras, K, epoch):
+    samples = samples_of(cameras)
+    batches = batches_of(samples, P=1, K=K, epoch=epoch, spread_cameras=True)
+    found = [len({samples[index].camid for index in batch}) for batch in batches]
+    assert sum(found) == most_cameras(cameras, K)
+
+
+def test_scarce_cameras_are_dealt_to_different_groups():
+    samples = samples_of([0] * 13 + [1, 2, 2], [0] * 8, [1] * 8)
+    batches = batches_of(samples, P=1, K=4, spread_cameras=True)
+    mine = [b for b in batches if samples[b[0]].pid == 7]
+    cameras = sorted(sorted(samples[index].camid for index in group) for group in mine)
+    assert cameras == [[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 2], [0, 0, 0, 2]]
 
 
 def test_too_few_identities_are_refused():
