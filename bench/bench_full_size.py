@@ -32,7 +32,7 @@ from reidlib.models.flannet_prompts import WORDS, PromptEncoder, spell
 from reidlib.training.optim import parameter_groups
 from reidlib.training.step import Step
 from reidrun.runs.environment import ROOT, environment, peak_memory
-from reidrun.runs.params import resolve
+from reidrun.runs.params import FULL, choose_variants, read_layers, resolve
 from reidrun.runs.schema import notebook_schema
 
 STEPS = 5  # behind one that warms up; the fastest counts
@@ -65,7 +65,9 @@ def parameters_of(paper: str, benchmark: str = "market1501", scale="full") -> di
     schema = notebook_schema(ROOT / "notebooks" / f"{paper}.ipynb")
     given = {"benchmark": benchmark, "data_root": "", "run_dir": "", "seed": 0}
     setting = {"paper": paper, "benchmark": benchmark, "scale": scale}
-    return resolve(schema, ROOT / "params", **setting, given=given)
+    layers = read_layers(schema, ROOT / "params", **setting)
+    (full,) = choose_variants(ROOT / "params", paper, [FULL])
+    return resolve(schema, layers, full, paper=paper, scale=scale, given=given)
 
 
 def build_baseline(settings: dict) -> Work:

@@ -94,7 +94,7 @@ def test_a_run_is_kept_with_its_measures_and_all_its_seconds(running, tmp_path):
     history.attrs["seconds"] = [1.5, 2.5]
     quality = {"smoke": pd.Series({"mask IoU": 0.25})}
     scored = run.save(
-        scores={"smoke": SCORES, "smoke re-ranked": SCORES},
+        scores={"smoke": SCORES, ("smoke", "re-ranked"): SCORES},
         history=history,
         measures=quality,
         seconds_before=3.0,
