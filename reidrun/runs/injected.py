@@ -6,11 +6,13 @@ Light, so that a notebook with a misspelt parameter stops before anything is loa
 import ast
 import linecache
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from difflib import get_close_matches
 from typing import Any
 
 from IPython import get_ipython
 
-from reidrun.runs.schema import ParameterError, parse_schema, validate
+from reidrun.runs.schema import ParameterError, Schema, parse_schema, validate
 
 SCHEMA_MARK = "# Schema"
 INJECTED_MARK = "# Parameters"  # papermill writes it at the top of its cell
@@ -22,8 +24,9 @@ def check_parameters(
     """Return a running notebook's parameters; refuse unknown names and wrong types.
 
     `inputs` is IPython's `In` and `namespace` the notebook's `globals()`; both are
-    found when they are not given. Papermill only warns of an unknown name, so the cell
-    that it injected is read here, and the run stops.
+    found when they are not given. The cells that were run are read each time: papermill
+    only warns of an unknown name, and a live kernel still has the values of names that
+    were edited since.
     """
     if namespace is None:
         shell = get_ipython()
@@ -35,17 +38,67 @@ def check_parameters(
     marked = [i for i, cell in enumerate(cells) if _starts(cell, SCHEMA_MARK)]
     if not marked:
         raise ParameterError("no schema was run; run the parameters cell first")
-    schema = parse_schema(cells[marked[-1]])
-    injected = [c for c in cells[marked[-1] :] if _starts(c, INJECTED_MARK)]
-    given = {
-        target.id
-        for node in ast.parse(injected[-1] if injected else "").body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
+    latest, later = cells[marked[-1]], cells[marked[-1] + 1 :]
+    schema = parse_schema(latest)
+    _refuse_left_over(schema, cells)
+    _refuse_unmarked(schema, later)
+    injected = [cell for cell in later if _starts(cell, INJECTED_MARK)]
+    given = _assigned(injected[-1], ast.Assign) if injected else set()
     names = schema.keys() | given
-    return validate({n: namespace[n] for n in names if n in namespace}, schema)
+    found = {name: namespace[name] for name in names if name in namespace}
+    return deepcopy(validate(found, schema))
+
+
+def _refuse_left_over(schema: Schema, cells: Sequence[str]) -> None:
+    """Refuse a schema without a name that an earlier one had and that cells read.
+
+    They would go on with the value that the kernel still has of it.
+    """
+    schemas = [cell for cell in cells if _starts(cell, SCHEMA_MARK)]
+    had = {name for cell in schemas for name in _assigned(cell, ast.AnnAssign)}
+    read = {name for cell in cells for name in _read(cell)}
+    faults = []
+    for name in sorted((had & read) - schema.keys()):
+        near = get_close_matches(name, schema.keys() - read, n=1)
+        instead = f", which has {near[0]}" if near else ""
+        faults.append(
+            f"{name}: cells read it, but it is not in the parameters cell that was"
+            f" run{instead}; write {name} there, or restart the kernel"
+        )
+    if faults:
+        raise ParameterError("\n".join(faults))
+
+
+def _refuse_unmarked(schema: Schema, later: Sequence[str]) -> None:
+    """Refuse a parameters cell that was run again without its first line."""
+    for cell in later:
+        again = schema.keys() & _assigned(cell, ast.AnnAssign)
+        if again:
+            raise ParameterError(
+                f"{', '.join(sorted(again))}: declared in a cell that does not begin"
+                f" with `{SCHEMA_MARK}`; give the parameters cell its first line back"
+            )
+
+
+def _assigned(cell: str, kind: type[ast.stmt]) -> set[str]:
+    """Names that a cell assigns at its top: plainly (Assign), or typed (AnnAssign)."""
+    nodes = [node for node in _statements(cell) if isinstance(node, kind)]
+    targets = [getattr(node, "targets", None) or [node.target] for node in nodes]
+    return {t.id for many in targets for t in many if isinstance(t, ast.Name)}
+
+
+def _read(cell: str) -> set[str]:
+    nodes = [node for top in _statements(cell) for node in ast.walk(top)]
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    is_schema = _starts(cell, SCHEMA_MARK)  # whose types are names, too
+    return {n.id for n in names if isinstance(n.ctx, ast.Load) and not is_schema}
+
+
+def _statements(cell: str) -> list[ast.stmt]:
+    try:
+        return ast.parse(cell).body
+    except SyntaxError:  # a magic, or a cell that failed
+        return []
 
 
 def _unrecorded_cells() -> list[str]:

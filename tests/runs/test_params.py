@@ -154,7 +154,8 @@ SCHEMA_CELL = TOY_CELLS["parameters"]
 def run_cells(*cells):
     namespace: dict = {}
     for cell in cells:
-        exec(cell, namespace)
+        if not cell.startswith("%"):
+            exec(cell, namespace)
     return check_parameters(["", *cells, "check_parameters(In, globals())"], namespace)
 
 
@@ -188,6 +189,46 @@ def test_only_the_latest_schema_and_what_was_injected_after_it_count():
     assert run_cells(SCHEMA_CELL, stale, SCHEMA_CELL)["epochs"] == 2
     edited = SCHEMA_CELL.replace("epochs: int = 2", "epochs: int = 7")
     assert run_cells(SCHEMA_CELL, stale, edited)["epochs"] == 7
+
+
+READS = "print(learning_rate, epochs)"
+
+
+def test_a_name_that_a_live_kernel_still_has_is_refused_where_its_cell_lost_it():
+    mistyped = SCHEMA_CELL.replace("learning_rate: float", "learning_rat: float")
+    with pytest.raises(ParameterError) as caught:
+        run_cells(SCHEMA_CELL, READS, mistyped)
+    assert str(caught.value) == (
+        "learning_rate: cells read it, but it is not in the parameters cell that was"
+        " run, which has learning_rat; write learning_rate there, or restart the kernel"
+    )
+    found = run_cells(SCHEMA_CELL, READS, mistyped, SCHEMA_CELL)
+    assert "learning_rate" in found and "learning_rat" not in found, "mended"
+    line = SCHEMA_CELL.splitlines()[7]
+    assert line.startswith("epochs")
+    commented = SCHEMA_CELL.replace(line, f"# {line}")
+    with pytest.raises(ParameterError, match=r"^epochs: cells read it.* run; write"):
+        run_cells(SCHEMA_CELL, READS, commented)
+    new = SCHEMA_CELL + "mine: int = 1  # new\n"
+    assert run_cells(SCHEMA_CELL, READS, new)["mine"] == 1
+    assert "mine" not in run_cells(new, READS, SCHEMA_CELL), "which no cell reads"
+
+
+def test_a_parameters_cell_that_lost_its_first_line_is_refused():
+    _, _, bare = SCHEMA_CELL.partition("\n")
+    bare = bare.replace("epochs: int = 2", "epochs: int = 9")
+    with pytest.raises(ParameterError, match=r"epochs.*does not begin with `# Schema`"):
+        run_cells(SCHEMA_CELL, READS, bare)
+    assert run_cells(SCHEMA_CELL, bare, SCHEMA_CELL)["epochs"] == 2
+    assert run_cells(SCHEMA_CELL, "count: int = 3", "%matplotlib inline")["epochs"] == 2
+
+
+def test_what_was_checked_does_not_change_with_the_notebooks_lists():
+    namespace: dict = {}
+    exec(SCHEMA_CELL, namespace)
+    found = check_parameters(["", SCHEMA_CELL], namespace)
+    namespace["milestones"].append(9)
+    assert found["milestones"] == [1]
 
 
 def test_a_kernel_that_keeps_no_history_is_read_from_its_sources(monkeypatch):
