@@ -6,8 +6,11 @@ opens its runs by `study = open_study(parameters)`.
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
@@ -24,8 +27,9 @@ from reidrun.reports.published import HEADLINES, published
 from reidrun.reports.study import Study, gather
 from reidrun.runs import sweep
 from reidrun.runs.environment import environment
-from reidrun.runs.folder import Tested, flat, save_run
-from reidrun.runs.injected import check_parameters
+from reidrun.runs.folder import Tested, flat, save_run, write_scores
+from reidrun.runs.injected import check_parameters, declared
+from reidrun.runs.schema import ParameterError
 
 if TYPE_CHECKING:
     from reidlib.evaluation.metrics import Scores
@@ -46,26 +50,71 @@ READ_AT_OPENING += ("run_missing", "jobs")
 class NotebookRun:
     """One run of a paper's notebook, from its first cell to its last.
 
-    parameters   as the notebook has them, checked
+    checked      the parameters as they were when it started
     cache        of decoded images; None where each is decoded anew
     checkpoint   where an unfinished training is kept; None keeps nothing
     started      what it runs on; a commit made while it runs is not what ran
+    failed       what went wrong after the training, by what it was
     """
 
     paper: str
-    parameters: Mapping[str, Any]
+    checked: Mapping[str, Any]
     device: torch.device
     cache: ImageCache | None
     checkpoint: Path | None
     started: Mapping[str, Any]
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The parameters; ParameterError where cells would use others by now.
+
+        Asked before training and before the run is kept, so that what is recorded is
+        what was used.
+        """
+        now = check_parameters()
+        changed = [
+            f"{name} was {self.checked.get(name)!r} when the run started and is"
+            f" {now.get(name)!r} now: run the notebook from `start_run` on"
+            for name in sorted(self.checked.keys() | now.keys())
+            if self.checked.get(name) != now.get(name)
+        ]
+        if changed:
+            raise ParameterError("\n".join(changed))
+        return self.checked
+
+    @contextmanager
+    def after_training(self, what: str) -> Iterator[None]:
+        """Look at what was trained; what is raised inside does not cost the run.
+
+        It is shown and recorded with the run, and the notebook goes on. Where nothing
+        is kept (run_dir is ""), nothing can be lost, and it is raised.
+        """
+        try:
+            yield
+        except Exception as error:
+            if not self.checked["run_dir"]:
+                raise
+            self.failed[what] = f"{type(error).__name__}: {error}"
+            trace = "".join(traceback.format_exception(error))
+            display(
+                {"text/plain": f"{what} failed; the run goes on.\n{trace}"}, raw=True
+            )
+
+    def keep_scores(
+        self, scores: Mapping[Tested, "Scores"], history: pd.DataFrame
+    ) -> None:
+        """Keep scores as soon as there are any, before anything is looked at."""
+        if self.checked["run_dir"]:
+            write_scores(Path(self.checked["run_dir"]), scores, history)
 
     def scores_table(self, scores: Mapping[Tested, "Scores"]) -> pd.DataFrame:
         """Scores in percent, labelled with what the pictures show."""
-        return tables.percent_table(scores, self.parameters["data_root"])
+        return tables.percent_table(scores, self.checked["data_root"])
 
     def labelled(self, table: pd.DataFrame, benchmarks: Iterable[str]) -> pd.DataFrame:
         """Write into a table's corner which pictures its benchmarks show."""
-        return tables.labelled(table, benchmarks, self.parameters["data_root"])
+        return tables.labelled(table, benchmarks, self.checked["data_root"])
 
     def published(self, table: str) -> pd.DataFrame:
         """The paper's own rows of one of its tables, as printed."""
@@ -82,20 +131,29 @@ class NotebookRun:
         """Keep the run, and return what it scored on the benchmark of its training.
 
         scores           by benchmark, or by a benchmark and how else it was searched
-        measures         other numbers by benchmark and name
+        measures         other numbers by benchmark and name; one that is not finite is
+                         left out, and recorded among what failed
         seconds_before   of trainings before the one in `history`
         """
+        found: dict[str, float] = {}
+        with self.after_training("measures"):
+            found = flat(measures or {})
+        lost = {name: value for name, value in found.items() if not isfinite(value)}
+        for name in lost:
+            with self.after_training(name):
+                raise ValueError(f"{name} is {lost[name]}, which is no measure")
         record = save_run(
-            self.parameters["run_dir"],
+            self.checked["run_dir"],
             paper=self.paper,
             parameters=self.parameters,
             scores=scores,
             history=history,
-            measures=flat(measures or {}),
+            measures={n: value for n, value in found.items() if n not in lost},
+            failed=self.failed,
             seconds=seconds_before + sum(history.attrs["seconds"]),
             started=self.started,
         )
-        return record["scores"][self.parameters["benchmark"]]
+        return record["scores"][self.checked["benchmark"]]
 
 
 def start_run(paper: str) -> NotebookRun:
@@ -105,7 +163,7 @@ def start_run(paper: str) -> NotebookRun:
     and sets how figures are stored. Raises ParameterError for unknown parameters and
     wrong types, ValueError for a device that is not there.
     """
-    parameters = check_parameters()
+    parameters = declared(check_parameters(), READ_AT_START)
     started = environment()
     compact_output()
     seed_everything(parameters["seed"])
@@ -128,6 +186,7 @@ def open_study(parameters: Mapping[str, Any]) -> Study:
                  Further ones are the notebook's own
     """
     compact_output()
+    declared(parameters, READ_AT_OPENING)
     names = ("ablation", "benchmarks", "seeds", "variants")
     asked = {name: parameters[name] for name in names}
     places = {name: Path(parameters[name]) for name in ("outputs", "data_root")}

@@ -1,5 +1,6 @@
 """The first and the last call of a paper's notebook."""
 
+import json
 import random
 from types import SimpleNamespace
 
@@ -7,13 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from toys.toy_paper import notebook as notebook_of
 
 from reidlib.evaluation.metrics import Scores
 from reidrun import notebook
 from reidrun.notebook import show_source, start_run
 from reidrun.reports.published import published
 from reidrun.runs import injected
-from reidrun.runs.folder import read_metrics
+from reidrun.runs.execute import execute
+from reidrun.runs.folder import is_complete, read_metrics, read_queries
 from reidrun.runs.injected import check_parameters
 from reidrun.runs.schema import ParameterError
 
@@ -23,6 +26,7 @@ benchmark: str = "smoke"  # trained and tested on
 data_root: str = "../data"  # folder with the benchmarks
 run_dir: str = ""  # where the run is kept
 seed: int = 3  # of everything random
+variant: str = "full"  # what this run is called in its record and in tables
 device: str = "cpu"  # auto | cpu | cuda
 image_cache: str = ""  # folder for images decoded once
 """
@@ -34,12 +38,13 @@ SCORES = Scores(0.5, torch.ones(20), torch.rand(2), RANKS, PIDS, 2, 0)
 def running(monkeypatch):
     """Run cells in a namespace that `get_ipython` knows, as a kernel does."""
 
-    def running(*cells: str) -> None:
+    def running(*cells: str) -> dict:
         namespace = {"In": ["", *cells]}
         for cell in cells:
             exec(cell, namespace)
         shell = SimpleNamespace(user_ns=namespace)
         monkeypatch.setattr(injected, "get_ipython", lambda: shell)
+        return namespace
 
     return running
 
@@ -105,6 +110,123 @@ def test_a_run_is_kept_with_its_measures_and_all_its_seconds(running, tmp_path):
     assert record["measures"] == {"smoke: mask IoU": 0.25}
     assert record["seconds"] == 7.0
     assert record["versions"] == run.started["versions"]
+
+
+HISTORY = pd.DataFrame({"epoch": [1, 2], "loss": [2.0, 1.0]})
+HISTORY.attrs["seconds"] = [1.0, 1.0]
+
+
+def test_scores_are_kept_before_anything_is_looked_at(running, tmp_path):
+    folder = tmp_path / "full-s3"
+    running(SCHEMA, f'# Parameters\nrun_dir = "{folder}"\n')
+    run = start_run("fanet")
+    run.keep_scores({"smoke": SCORES}, HISTORY)
+    early = json.loads((folder / "scores.json").read_text())
+    assert early["smoke"]["mAP"] == 0.5 and not is_complete(folder)
+    assert read_queries(folder)["first_rank"].tolist() == [1, 3]
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "history.csv"), HISTORY)
+    run.save(scores={"smoke": SCORES}, history=HISTORY)
+    assert is_complete(folder) and not (folder / "scores.json").exists()
+    assert "failed" not in read_metrics(folder)
+
+
+def test_what_fails_after_training_is_recorded_and_the_run_is_kept(
+    running, tmp_path, capsys
+):
+    running(SCHEMA, f'# Parameters\nrun_dir = "{tmp_path}"\n')
+    run = start_run("fanet")
+    with run.after_training("maps"):
+        raise RuntimeError("stack expects each tensor to be equal size")
+    with run.after_training("quality"):
+        pass
+    quality = {"smoke": {"mask IoU": float("nan"), "area": 0.5}}
+    run.save(scores={"smoke": SCORES}, history=HISTORY, measures=quality)
+    record = read_metrics(tmp_path)
+    assert record["failed"] == {
+        "maps": "RuntimeError: stack expects each tensor to be equal size",
+        "smoke: mask IoU": "ValueError: smoke: mask IoU is nan, which is no measure",
+    }
+    assert record["measures"] == {"smoke: area": 0.5}
+    shown = capsys.readouterr().out
+    assert "maps failed; the run goes on." in shown and "Traceback" in shown
+
+
+def test_measures_that_are_no_numbers_do_not_cost_the_run(running, tmp_path):
+    running(SCHEMA, f'# Parameters\nrun_dir = "{tmp_path}"\n')
+    quality = {"smoke": {"words": "many"}}
+    start_run("fanet").save(scores={"smoke": SCORES}, history=HISTORY, measures=quality)
+    assert list(read_metrics(tmp_path)["failed"]) == ["measures"]
+
+
+def test_where_nothing_is_kept_a_fault_is_raised(running):
+    running(SCHEMA)
+    run = start_run("fanet")
+    run.keep_scores({"smoke": SCORES}, HISTORY)
+    with pytest.raises(ZeroDivisionError), run.after_training("maps"):
+        _ = 1 / 0
+    with pytest.raises(ValueError, match="IoU is inf, which is no measure"):
+        run.save(
+            scores={"smoke": SCORES},
+            history=HISTORY,
+            measures={"smoke": {"IoU": float("inf")}},
+        )
+
+
+def test_an_interrupt_is_no_failed_look(running, tmp_path):
+    running(SCHEMA, f'# Parameters\nrun_dir = "{tmp_path}"\n')
+    run = start_run("fanet")
+    with pytest.raises(KeyboardInterrupt), run.after_training("maps"):
+        raise KeyboardInterrupt
+    assert not run.failed
+
+
+def test_a_parameter_that_is_changed_after_the_start_is_refused(running):
+    namespace = running(SCHEMA)
+    run = start_run("fanet")
+    assert run.parameters == run.checked
+    namespace["seed"] = 5
+    changed = "seed was 3 when the run started and is 5 now: run the notebook from"
+    with pytest.raises(ParameterError, match=changed):
+        _ = run.parameters
+    with pytest.raises(ParameterError, match=changed):
+        run.save(scores={"smoke": SCORES}, history=HISTORY)
+
+
+def test_what_the_start_reads_has_to_be_declared(running):
+    running(SCHEMA.replace("seed:", "sed:"))
+    with pytest.raises(ParameterError, match=r"^seed: .*not declare.*mean sed\?$"):
+        start_run("fanet")
+
+
+LOST = {
+    "parameters": SCHEMA,
+    "setup": "from reidrun.notebook import start_run\nrun = start_run('fanet')",
+    "search": """\
+import pandas as pd
+import torch
+from reidlib.evaluation.metrics import Scores
+
+ranks, pids = torch.tensor([1, 3]), torch.tensor([7, 8])
+scores = {"smoke": Scores(0.5, torch.ones(20), torch.rand(2), ranks, pids, 2, 0)}
+history = pd.DataFrame({"epoch": [1], "loss": [1.0]})
+history.attrs["seconds"] = [1.0]
+run.keep_scores(scores, history)
+quality = {}
+""",
+    "look": "with run.after_training('maps'):\n    quality['smoke'] = torch.stack([])",
+    "save": "run.save(scores=scores, history=history, measures=quality)",
+}
+
+
+def test_a_look_that_fails_in_a_notebook_leaves_a_finished_run(tmp_path):
+    path, folder = tmp_path / "lost.ipynb", tmp_path / "run"
+    path.write_text(json.dumps(notebook_of(LOST)))
+    execute(path, folder, {"run_dir": str(folder), "variant": "full"})
+    record = read_metrics(folder)
+    assert record["scores"]["smoke"]["mAP"] == 0.5
+    assert record["failed"]["maps"].startswith("RuntimeError: stack expects")
+    page = (folder / "run.ipynb").read_text()
+    assert "maps failed; the run goes on." in page and "stack expects" in page
 
 
 def test_tables_say_what_the_pictures_show(running):

@@ -89,6 +89,8 @@ def _carry_out(plan: Plan, args: argparse.Namespace) -> bool:
             complain(f"{plan.title} failed (paths are seen from notebooks/)\n{error}")
             point_at(plan.folder, execute.NOTEBOOK, execute.ERROR_LOG)
             return False
+    for what, error in runs.read_metrics(plan.folder).get("failed", {}).items():
+        complain(f"{plan.title} is kept, but after training {what} failed: {error}")
     if args.html:
         execute.write_page(plan.folder)
     return True

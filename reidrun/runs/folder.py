@@ -1,7 +1,8 @@
 """Run folders, and the record that marks a run as finished.
 
 outputs/<benchmark>/<paper>/<variant>-s<seed>/ holds params.yaml, history.csv,
-queries.csv.gz, run.ipynb and metrics.json. The last is written last and marks the run
+queries.csv.gz, run.ipynb and metrics.json; until that is there, scores.json, as soon as
+the model was tested. metrics.json is written last and marks the run
 as finished; the notebook does not, for a killed kernel leaves it marked as completed.
 """
 
@@ -39,6 +40,7 @@ ADDED = {"compile": False}  # newer than some kept runs: the value they were mad
 LONGEST_NAME = 120  # bytes: a folder's name may have 255
 AGAIN = "run it again with --fresh"
 QUERIES = "queries.csv.gz"
+EARLY = "scores.json"  # until there is metrics.json
 Tested = str | tuple[str, str]  # a benchmark, or one and how else it was searched
 PICTURES = {True: "drawn pedestrians", False: "photographs"}
 
@@ -147,6 +149,7 @@ def save_run(
     history: pd.DataFrame,
     seconds: float,
     measures: Mapping[str, float] | None = None,
+    failed: Mapping[str, str] | None = None,
     started: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the record of a run, and write it to `run_dir` unless that is "".
@@ -154,26 +157,27 @@ def save_run(
     scores     by benchmark, or by a benchmark and how else it was searched
     measures   other numbers by name, e.g. the mask's overlap with the person
     seconds    wall time of training
+    failed     looks after training that went wrong, by what they were
     started    the environment when the run began, now by default: a commit made while
                it ran is not what ran
     Raises ValueError for a number that is not finite.
     """
     benchmark, root = parameters["benchmark"], parameters.get("data_root")
-    summaries = {
-        row_name(tested): {
-            **summary(score),
-            "drawn": is_drawn(benchmark_of(tested), root),
-        }
-        for tested, score in scores.items()
-    }
     record = {
         "paper": paper,
         "benchmark": benchmark,
         "drawn": is_drawn(benchmark, root),
         "variant": parameters.get("variant", FULL),
         "seed": parameters["seed"],
-        "scores": summaries,
+        "scores": {
+            row_name(tested): {
+                **summary(score),
+                "drawn": is_drawn(benchmark_of(tested), root),
+            }
+            for tested, score in scores.items()
+        },
         "measures": {name: float(value) for name, value in (measures or {}).items()},
+        **({"failed": dict(failed)} if failed else {}),
         "parameters": recorded(parameters),
         "seconds": round(seconds, 1),
         "peak_memory_mib": peak_memory(),
@@ -184,11 +188,30 @@ def save_run(
         folder = Path(run_dir)
         folder.mkdir(parents=True, exist_ok=True)
         write_parameters(folder, parameters)
-        write_text(folder / "history.csv", history.to_csv(index=False))
-        write_queries(folder, scores)
-        text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False)
-        write_text(folder / "metrics.json", text + "\n")
+        write_scores(folder, scores, history)
+        write_text(folder / "metrics.json", _as_json(record))
+        (folder / EARLY).unlink(missing_ok=True)
     return record
+
+
+def write_scores(
+    folder: Path, scores: Mapping[Tested, "Scores"], history: pd.DataFrame
+) -> None:
+    """Write what there is of a run once it has scores; its looks may still fail.
+
+    scores.json is for people: it does not mark the run as finished, and makes room for
+    metrics.json, which has the same scores.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {row_name(tested): summary(score) for tested, score in scores.items()}
+    write_text(folder / EARLY, _as_json(found))
+    write_text(folder / "history.csv", history.to_csv(index=False))
+    write_queries(folder, scores)
+
+
+def _as_json(content: Mapping[str, Any]) -> str:
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
+    return text + "\n"
 
 
 def flat(qualities: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

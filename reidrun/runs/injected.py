@@ -12,6 +12,7 @@ from typing import Any
 
 from IPython import get_ipython
 
+from reidlib.checks import nearest
 from reidrun.runs.schema import ParameterError, Schema, parse_schema, validate
 
 SCHEMA_MARK = "# Schema"
@@ -47,6 +48,18 @@ def check_parameters(
     names = schema.keys() | given
     found = {name: namespace[name] for name in names if name in namespace}
     return deepcopy(validate(found, schema))
+
+
+def declared(parameters: Mapping[str, Any], names: Sequence[str]) -> Mapping[str, Any]:
+    """Return parameters that have all names, or raise ParameterError."""
+    faults = [
+        f"{name}: the parameters cell does not declare it{nearest(name, parameters)}"
+        for name in names
+        if name not in parameters
+    ]
+    if faults:
+        raise ParameterError("\n".join(faults))
+    return parameters
 
 
 def _refuse_left_over(schema: Schema, cells: Sequence[str]) -> None:
