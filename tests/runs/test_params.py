@@ -21,6 +21,36 @@ OWN_LAYERS = {
 PAPERS = sorted(params.owners(ROOT / "params" / "papers"))
 LAYERS = sorted((ROOT / "params").rglob("*.yaml"))
 WHOLE = [p for p in LAYERS if p.parent.name == "params" and p.stem != "base"]
+ABLATIONS = sorted((ROOT / "params" / "ablations").glob("*.yaml"))
+FANET_PARTS = {
+    "enhancement",
+    "background",
+    "interaction",
+    "pyramid",
+    "target_attention",
+}
+VARIED = {  # what a table or a figure of a paper varies; of ours, the readings compared
+    "fanet_attention_maps": {"attention_maps"},  # Fig. 5
+    "fanet_components": {*FANET_PARTS, "identity_weight"},  # Table I, FAN-6
+    "fanet_target_attention": {"pyramid", "target_attention"},  # Table II
+    "fanet_unseen_scenes": {*FANET_PARTS, "identity_weight"},  # Table III
+    "fba_captions": {"mask", "pairing", "residual"},  # ours
+    "fba_components": {"cross_modal", "diversity", "mask"},  # Table 3
+    "fba_diversity": {"diversity", "diversity_weight"},  # Fig. 2
+    "fba_resolution": {"image_height", "stride"},  # Table 4
+    "flannet_components": {"prompt", "cross_attention", "fusion"},  # Table 5
+    "flannet_fusion": {"fusion"},  # Table 6
+    "flannet_prompts": {"prompt"},  # Table 4
+    "flannet_queries": {"queries"},  # Fig. 3
+    "rganet_components": {"regions", "assessment"},  # Table V
+    "rganet_hyperparameters": {  # Fig. 3, of which a-c are without the assessment
+        *("assessment", "num_regions", "amplification", "context_vectors", "momentum")
+    },
+    "rganet_prompts": {"assessment", "prompt"},  # Table VI
+    "rganet_readings": {  # ours
+        *("assessment", "class_token", "momentum_of", "ram", "regions")
+    },
+}
 GIVEN_HERE = {"data_root": "../data", "run_dir": "", "seed": 0}
 
 
@@ -293,6 +323,26 @@ def test_a_notebooks_own_file_names_its_parameters(path):
     notebook = path.stem.partition("@")[0]
     schema = notebook_schema(ROOT / "notebooks" / f"{notebook}.ipynb")
     validate(read_layer(path), schema, partial=True)
+
+
+@pytest.mark.parametrize("path", ABLATIONS, ids=lambda p: p.stem)
+def test_at_full_scale_a_variant_changes_what_the_paper_varies(path):
+    name, paper = path.stem, path.stem.partition("_")[0]
+    full = merged(ROOT, paper, "market1501", "full", "full", **GIVEN_HERE)
+    changed = set()
+    for variant in params.read_ablation(ROOT / "params", name).variants:
+        found = merged(ROOT, paper, "market1501", "full", variant.name, **GIVEN_HERE)
+        changed |= {k for k in found if found[k] != full[k]} - {"variant"}
+    assert changed == VARIED[name]
+
+
+@pytest.mark.parametrize("scale", ["tiny", "full"])
+def test_each_point_of_m_u_has_the_gate_of_its_scale(scale):
+    points = ["mu-0.1", "mu-0.2", "open-gate", "mu-0.5", "mu-0.7", "mu-0.9"]
+    found = [merged(ROOT, "rganet", "smoke", scale, p, **GIVEN_HERE) for p in points]
+    assert [point["momentum"] for point in found] == [0.1, 0.2, 0.3, 0.5, 0.7, 0.9]
+    gate = {"tiny": 0.45, "full": 0.85}[scale]
+    assert {point["threshold"] for point in found} == {gate}
 
 
 def test_a_layer_does_not_repeat_what_it_would_get_anyway():
