@@ -35,6 +35,8 @@ class ResNetBaseline(nn.Module):
     test_feature  after (the strong baseline) | before the batch norm; D = C
     """
 
+    LOADED = ("trunk", "branch")
+
     def __init__(
         self, stages: ResNetStages, *, num_identities: int, test_feature: str = "after"
     ) -> None:
@@ -68,6 +70,8 @@ class ClipBaseline(nn.Module):
     test_feature  before (CLIP-ReID) | after the batch norms; D = W + J, the class
                   token after the last block beside its projection
     """
+
+    LOADED = ("image_tower",)
 
     def __init__(
         self,

@@ -23,6 +23,7 @@ from torch.nn.functional import cross_entropy
 from reidlib.backbones.resnet import ResNetStages
 from reidlib.checks import check_choice
 from reidlib.losses.target_attention import FORMS, target_attention_loss
+from reidlib.models.layers import Classifier
 
 SCALES = (1, 2, 4, 8)
 POOLING = {  # (B, C, stripes, rows, W) -> (B, C, stripes)
@@ -89,8 +90,7 @@ class StripeHead(nn.Module):
             )
             self.embeddings.append(embedding if pyramid else nn.Identity())
             embedding_width = stripe_width if pyramid else width
-            self.classifiers.append(nn.Linear(embedding_width, num_classes, bias=False))
-            nn.init.normal_(self.classifiers[-1].weight, std=0.001)
+            self.classifiers.append(Classifier(embedding_width, num_classes))
 
     def stripes(self, feature_map: Tensor) -> Tensor:
         """Return stripes (S, B, D) of a map (B, C, H, W), the whole image first."""
@@ -125,6 +125,8 @@ class FANet(nn.Module):
     Table I turns on enhancement, background, interaction, the target_attention of
     `objective` and the pyramid, one after the other.
     """
+
+    LOADED = ("trunk", "foreground_branch", "background_branch")
 
     def __init__(
         self,

@@ -68,6 +68,8 @@ class FBA(nn.Module):
     heads, depth and residual are those of CrossModal.
     """
 
+    LOADED = ("image_tower", "text_tower")
+
     def __init__(
         self,
         image_tower: ImageTower,

@@ -83,6 +83,8 @@ class FLaNNet(nn.Module):
     literal          Eq. 7 as printed, without parameters; heads are not used then
     """
 
+    LOADED = ("image_tower",)
+
     def __init__(
         self,
         image_tower: ImageTower,
@@ -123,7 +125,12 @@ class FLaNNet(nn.Module):
         self.joint_necks = tied_necks(tied, D, num_identities)
         if width > D:
             self.joint_necks.append(BNNeck(width, num_identities))
-        self.arcface = nn.Parameter(torch.randn(num_identities, width))  # W
+        self.arcface = nn.Parameter(torch.empty(num_identities, width))  # W
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw ArcFace's weight from N(0, 1); its rows count by direction alone."""
+        nn.init.normal_(self.arcface)
 
     def embed(self, images: Tensor) -> Tensor:
         """Return unit vectors (B, W + D) of images; the image tower alone is run."""

@@ -118,11 +118,16 @@ class DetailNetwork(nn.Module):
         literal: bool,
     ) -> None:
         super().__init__()
-        self.queries = nn.Parameter(torch.randn(queries, width))  # as in DETR
+        self.queries = nn.Parameter(torch.empty(queries, width))
         self.blocks = nn.ModuleList(
             DetailBlock(width, heads, literal) for _ in range(blocks)
         )
         self.mapping = mapping(width, text_width)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the queries from N(0, 1), as in DETR (Carion et al. 2020)."""
+        nn.init.normal_(self.queries)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the detail token (B, W) of tokens (B, 1+P, D)."""
@@ -155,6 +160,8 @@ class PromptEncoder(nn.Module):
     `networks` has one for each word that the prompt holds, by word. Raises ValueError
     for a word that it holds twice.
     """
+
+    LOADED = ("text_tower",)
 
     def __init__(
         self,

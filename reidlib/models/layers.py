@@ -12,6 +12,17 @@ class NeckOutput(NamedTuple):
     logits: Tensor  # (B, N)
 
 
+class Classifier(nn.Linear):
+    """Logits of embeddings, without a bias; weights start near zero."""
+
+    def __init__(self, width: int, num_classes: int) -> None:
+        super().__init__(width, num_classes, bias=False)
+
+    def reset_parameters(self) -> None:
+        """Draw the weights from N(0, 0.001), as in Luo et al. 2019."""
+        nn.init.normal_(self.weight, std=0.001)
+
+
 class BNNeck(nn.Module):
     """Batch norm without a shift, then a bias-free classifier. Luo et al. 2019.
 
@@ -23,8 +34,7 @@ class BNNeck(nn.Module):
         super().__init__()
         self.norm = nn.BatchNorm1d(width)
         self.norm.bias.requires_grad_(False)  # stays 0
-        self.classifier = nn.Linear(width, num_classes, bias=False)
-        nn.init.normal_(self.classifier.weight, std=0.001)
+        self.classifier = Classifier(width, num_classes)
 
     def forward(self, embeddings: Tensor) -> NeckOutput:
         """Normalise and classify embeddings (B, W)."""

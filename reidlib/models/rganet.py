@@ -117,6 +117,8 @@ class RGANet(nn.Module):
     threshold    of alpha, above which a region moves its centre
     """
 
+    LOADED = ("image_tower",)
+
     def __init__(
         self,
         image_tower: ImageTower,
@@ -150,7 +152,7 @@ class RGANet(nn.Module):
         self.background = None  # p_0
         if regions == "text":
             self.prototypes = prototypes.detach().clone()
-            self.background = nn.Parameter(0.02 * torch.randn(D))
+            self.background = nn.Parameter(torch.empty(D))
         self.discrimination = None  # W_a
         if N and assessment in ("dai", "both"):
             self.discrimination = nn.Linear(D, 1)
@@ -160,6 +162,12 @@ class RGANet(nn.Module):
             self.memory = RegionMemory((N, D), kept, threshold)
         self.neck = BNNeck(D, num_identities)
         self.region_necks = nn.ModuleList(BNNeck(D, num_identities) for _ in range(N))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw p_0 from N(0, 0.02)."""
+        if self.background is not None:
+            nn.init.normal_(self.background, std=0.02)
 
     def segment(self, patches: Tensor, prototypes: Tensor) -> Tensor:
         """Return masks (B, N+1, H, W) of patches (B, P, D) for p_0 and p_1..p_N."""

@@ -52,6 +52,8 @@ class PromptLearner(nn.Module):
     learned are `prototypes`, which go into model.prototypes.
     """
 
+    LOADED = ("model", "text_tower")
+
     def __init__(
         self,
         model: nn.Module,
@@ -63,12 +65,16 @@ class PromptLearner(nn.Module):
         super().__init__()
         self.model = deepcopy(model).requires_grad_(False)
         self.text_tower = deepcopy(text_tower).requires_grad_(False)
-        start = torch.empty(context_vectors, text_tower.width)
-        self.context = nn.Parameter(nn.init.normal_(start, std=0.02))
+        self.context = nn.Parameter(torch.empty(context_vectors, text_tower.width))
         length = int(ids.argmax(1).max()) + 1  # the end of text has the largest id
         places = ids.new_zeros(len(ids), context_vectors)  # any id but the end's
         ids = torch.cat([ids[:, :1], places, ids[:, 1:length]], dim=1)
         self.register_buffer("ids", ids, persistent=False)  # (N, K + L)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the context vectors from N(0, 0.02)."""
+        nn.init.normal_(self.context, std=0.02)
 
     def prototypes(self) -> Tensor:
         """Return p_1..p_N (N, D); gradients reach the context vectors."""

@@ -29,6 +29,7 @@ from reidlib.models.rganet_prompts import PromptLearner, objective
 from reidlib.pedestrians import Part
 from reidlib.pedestrians.canvas import REGION_PARTS
 from reidlib.training.loop import fit
+from reidlib.training.seeding import initialise
 from reidlib.training.step import Step
 from reidlib.weights import write_tensors
 
@@ -73,6 +74,7 @@ def learn_prompts(
         return nothing
     ids = tokenize(list(names))
     learner = PromptLearner(model, text_tower, ids, context_vectors=context_vectors)
+    initialise(learner, seed)
     labels = region_labels(loader.dataset.samples, names, model.grid)
     step = Step(
         learner,

@@ -15,6 +15,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "warmup_multistep",
         ],
         "shapes": ["shape_table"],
-        "seeding": ["pick_device", "seed_everything"],
+        "seeding": ["initialise", "pick_device", "seed_everything"],
     },
 )

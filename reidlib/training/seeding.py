@@ -1,9 +1,11 @@
 """Seeds for everything random, and the device."""
 
+import hashlib
 import random
 
 import numpy as np
 import torch
+from torch import nn
 
 
 def seed_everything(seed: int) -> None:
@@ -17,6 +19,50 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
+
+
+def initialise(model: nn.Module, seed: int) -> nn.Module:
+    """Draw a model's weights anew, those of each module by a generator of its own.
+
+    The generator is seeded by the seed and the module's name: models of one seed start
+    alike in every module that they have in common, whatever else they have. What was
+    loaded keeps its weights: the parts that a model names in LOADED. For models on the
+    CPU; returns the model. Raises TypeError for a module whose parameters no
+    `reset_parameters` draws.
+    """
+    loaded = _loaded(model)
+    for name, module in reversed(list(model.named_modules())):  # parts before wholes
+        has_own = next(module.parameters(recurse=False), None) is not None
+        if has_own and module not in loaded:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(_module_seed(seed, name))
+                _reset(module, name)
+    return model
+
+
+def _loaded(model: nn.Module) -> set[nn.Module]:
+    named = [
+        getattr(module, part)
+        for module in model.modules()
+        for part in getattr(module, "LOADED", ())
+    ]
+    return {inner for part in named if part is not None for inner in part.modules()}
+
+
+def _module_seed(seed: int, name: str) -> int:
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return int.from_bytes(digest[:4])
+
+
+def _reset(module: nn.Module, name: str) -> None:
+    for method in ("reset_parameters", "_reset_parameters"):  # _ in torch's attention
+        if hasattr(module, method):
+            getattr(module, method)()
+            return
+    raise TypeError(
+        f"{name or 'the model'} ({type(module).__name__}) has parameters, but no"
+        " reset_parameters that draws them: write one"
+    )
 
 
 def pick_device(name: str) -> torch.device:

@@ -23,6 +23,7 @@ from reidlib.models.rganet_prompts import (
     objective,
 )
 from reidlib.pedestrians import Part, Shot, draw
+from reidlib.training.seeding import initialise
 
 
 def learner_of(context_vectors: int = 3, names=NAMES, seed: int = 0) -> PromptLearner:
@@ -95,6 +96,21 @@ def test_context_begins_small():
     context = learner_of(context_vectors=64).context.detach()
     assert context.shape == (64, 16)
     assert context.mean().abs() < 0.003 and abs(context.std() - 0.02) < 0.003
+
+
+def test_rows_of_a_seed_learn_the_same_prompts():
+    learners = []
+    for assessment in ("both", "none"):
+        torch.manual_seed(len(learners))  # whatever was drawn before
+        model = initialise(tiny(assessment=assessment), seed=4)
+        _, clip = small_clip()
+        ids = tokenize(NAMES)
+        learner = PromptLearner(model, clip.text, ids, context_vectors=3)
+        learners.append(initialise(learner, seed=4))
+    ours, theirs = learners
+    assert torch.equal(ours.context, theirs.context)
+    assert torch.equal(ours.model.background, theirs.model.background)
+    assert torch.equal(ours(images()), theirs(images()))
 
 
 def test_the_stage_changes_the_context_and_nothing_else():
