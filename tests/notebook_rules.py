@@ -11,7 +11,7 @@ from reidrun.runs.schema import ParameterError, parse_schema
 
 START, CHECK = "run = start_run(", "parameters = check_parameters("
 OPEN = "open_study(parameters)"
-STATEMENTS, LINES, SCHEMA_LINES, WIDTH = 15, 20, 52, 88
+STATEMENTS, LINES, SCHEMA_LINES, WIDTH = 15, 20, 56, 88
 COMPARED = {"keep_output", "nbval-check-output"}  # nbstripout's tag, and nbval's
 OUTPUT_LINES = 40  # of a stored output
 CELLS, CODE_IN_A_ROW, PROSE_PER_CODE = 45, 3, 0.7

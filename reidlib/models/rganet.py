@@ -48,10 +48,15 @@ def region_masks(patches: Tensor, prototypes: Tensor, gamma: float) -> Tensor:
 
     F  patches (B, P, D)    p  prototypes (N+1, D), background first    <,>  cosine
     """
+    return region_logits(patches, prototypes, gamma).softmax(1)
+
+
+def region_logits(patches: Tensor, prototypes: Tensor, gamma: float) -> Tensor:
+    """Return gamma <F, p_j>, (B, N+1, P), of patches (B, P, D), in float32."""
     with torch.autocast(patches.device.type, enabled=False):
         patches = F.normalize(patches.float(), dim=-1)
         cosines = patches @ F.normalize(prototypes.float(), dim=-1).T  # (B, P, N+1)
-        return (gamma * cosines).softmax(-1).mT
+        return (gamma * cosines).mT
 
 
 def masked_mean(patches: Tensor, masks: Tensor) -> Tensor:
@@ -111,6 +116,8 @@ class RGANet(nn.Module):
     regions      none (the baseline) | stripe (Table V, 1-4) | text (5-8)
     assessment   none (w = 1) | even (w = 1 / N) | dai (alpha) | iai (beta) | both
     ram          w is the softmax | the mean of the indicators; beta alone is a softmax
+    dai_alone    w of alpha alone is its softmax | alpha itself
+    dai_bias     W_a^T F of Eq. 4 has a bias
     gamma        of Eq. 1
     class_token  is the global feature, in place of the mean over patches
     momentum     m_u of Eq. 5, the weight of the old centre (as printed) | the new
@@ -128,6 +135,8 @@ class RGANet(nn.Module):
         regions: str = "text",
         assessment: str = "both",
         ram: str = "softmax",
+        dai_alone: str = "softmax",
+        dai_bias: bool = True,
         gamma: float = 20.0,
         class_token: bool = False,
         momentum: float = 0.3,
@@ -138,6 +147,7 @@ class RGANet(nn.Module):
         check_choice("regions", regions, KINDS)
         check_choice("assessment", assessment, ASSESSMENTS)
         check_choice("ram", ram, ("softmax", "mean"))
+        check_choice("dai_alone", dai_alone, ("softmax", "alpha"))
         check_choice("momentum_of", momentum_of, ("old", "new"))
         N = 0 if regions == "none" else len(prototypes)
         D = image_tower.joint_width
@@ -147,6 +157,7 @@ class RGANet(nn.Module):
         self.gamma = gamma
         self.class_token = class_token
         self.mean_ram = ram == "mean"
+        self.alpha_is_weight = dai_alone == "alpha"
         self.even = 1 / N if N and assessment == "even" else 1.0  # w
         self.register_buffer("prototypes", None)
         self.background = None  # p_0
@@ -155,7 +166,7 @@ class RGANet(nn.Module):
             self.background = nn.Parameter(torch.empty(D))
         self.discrimination = None  # W_a
         if N and assessment in ("dai", "both"):
-            self.discrimination = nn.Linear(D, 1)
+            self.discrimination = nn.Linear(D, 1, bias=dai_bias)
         self.memory = None
         if N and assessment in ("iai", "both"):
             kept = momentum if momentum_of == "old" else 1 - momentum
@@ -169,10 +180,15 @@ class RGANet(nn.Module):
         if self.background is not None:
             nn.init.normal_(self.background, std=0.02)
 
-    def segment(self, patches: Tensor, prototypes: Tensor) -> Tensor:
-        """Return masks (B, N+1, H, W) of patches (B, P, D) for p_0 and p_1..p_N."""
-        every = torch.cat([self.background[None], prototypes])  # (N+1, D)
+    def segment(self, patches: Tensor) -> Tensor:
+        """Return masks (B, N+1, H, W) of patches (B, P, D)."""
+        every = torch.cat([self.background[None], self.prototypes])  # (N+1, D)
         return region_masks(patches, every, self.gamma).unflatten(2, self.grid)
+
+    def mask_logits(self, patches: Tensor, prototypes: Tensor) -> Tensor:
+        """Return what the masks are a softmax of, for p_0 and other p_1..p_N."""
+        every = torch.cat([self.background[None], prototypes])  # (N+1, D)
+        return region_logits(patches, every, self.gamma).unflatten(2, self.grid)
 
     def stripes(self, images: Tensor) -> Tensor:
         """Return means over N horizontal stripes (B, N, D), to start the memory."""
@@ -195,7 +211,7 @@ class RGANet(nn.Module):
         weights = sum(scores) if scores else torch.full_like(regions[..., 0], self.even)
         if self.mean_ram and scores:
             weights = weights / len(scores)
-        elif alpha is not None:
+        elif alpha is not None and not (beta is None and self.alpha_is_weight):
             weights = weights.softmax(-1)
         return alpha, beta, weights
 
@@ -212,7 +228,7 @@ class RGANet(nn.Module):
             if self.background is None:
                 regions = self.pool_stripes(patches)
             else:
-                masks = self.segment(patches, self.prototypes)
+                masks = self.segment(patches)
                 regions = masked_mean(patches, masks[:, 1:].flatten(2))
             alpha, beta, weights = self.assess(regions)
         pairs = zip(self.region_necks, regions.unbind(1), strict=True)

@@ -85,14 +85,17 @@ class PromptLearner(nn.Module):
         return self.text_tower.encode(embeddings, self.ids).sentence
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return masks S (B, N+1, H, W) of images (B, 3, height, width)."""
+        """Return the logits (B, N+1, H, W) of masks, of images (B, 3, height, width).
+
+        Their softmax over regions is S, whose logarithm would lose what is below 1e-38.
+        """
         patches = self.model.image_tower(images).joint[:, 1:]
-        return self.model.segment(patches, self.prototypes())
+        return self.model.mask_logits(patches, self.prototypes())
 
 
 def objective(
-    masks: Tensor, batch: NamedTuple, *, background: bool = False
+    logits: Tensor, batch: NamedTuple, *, background: bool = False
 ) -> dict[str, Tensor]:
     """Return the term of stage 0; batch has regions (B, H, W), labels of the cells."""
-    loss = segmentation_loss(masks, batch.regions, background=background)
+    loss = segmentation_loss(logits, batch.regions, background=background)
     return {"segmentation": loss}

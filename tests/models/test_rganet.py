@@ -209,6 +209,22 @@ def test_assessment_against_loops(kind, ram):
             torch.testing.assert_close(beta[b], torch.tensor(c))
 
 
+def test_eq_4_as_printed_has_no_bias_and_alpha_alone_may_be_w():
+    plain = {"dai_bias": False, "dai_alone": "alpha"}
+    for kind in ("dai", "both"):
+        usual, printed = tiny(assessment=kind), tiny(assessment=kind, **plain)
+        assert count(usual) - count(printed) == 1
+        regions = torch.randn(3, 4, 24)
+        alpha, beta, weights = printed.assess(regions)
+        W_a = printed.discrimination.weight[0]
+        expected = 1 / (1 + (-(regions @ W_a)).exp())
+        torch.testing.assert_close(alpha, expected)
+        whole = alpha if beta is None else (alpha + beta).softmax(1)
+        torch.testing.assert_close(weights, whole)
+    with pytest.raises(ValueError, match="dai_alone is 'sum': choose from softmax"):
+        tiny(assessment="dai", dai_alone="sum")
+
+
 @given(seed=SEEDS)
 def test_softmax_confidences_sum_to_one(seed):
     regions = torch.randn(5, 4, 24, generator=torch.Generator().manual_seed(seed))
