@@ -60,19 +60,17 @@ class Reader(NamedTuple):
 FOLDERS = Reader(market.find_market, market.read_folders)
 CUHK03 = Reader(cuhk03.find_cuhk03, cuhk03.read_cuhk03)
 MSMT17 = Reader(msmt17.find_msmt17, msmt17.read_msmt17)
+OCCLUDED_DUKE = Reader(
+    occluded_duke.find_occluded_duke, occluded_duke.read_occluded_duke
+)
+P_DUKE = Reader(occluded_partial.find_bodies, occluded_partial.read_p_duke)
+TEST_ONLY = Reader(occluded_partial.find_bodies, occluded_partial.read_test_only)
 READERS = dict.fromkeys(BENCHMARKS, FOLDERS) | {
     **{name: CUHK03 for name in BENCHMARKS if name.startswith("cuhk03")},
     **{name: MSMT17 for name in BENCHMARKS if name.startswith("msmt17")},
-    **dict.fromkeys(
-        TRAINED_ON,
-        Reader(occluded_partial.find_bodies, occluded_partial.read_test_only),
-    ),
-    "occluded_duke": Reader(
-        occluded_duke.find_occluded_duke, occluded_duke.read_occluded_duke
-    ),
-    "p_dukemtmcreid": Reader(
-        occluded_partial.find_bodies, occluded_partial.read_p_duke
-    ),
+    **dict.fromkeys(TRAINED_ON, TEST_ONLY),
+    "occluded_duke": OCCLUDED_DUKE,
+    "p_dukemtmcreid": P_DUKE,
 }
 
 
