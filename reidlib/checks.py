@@ -15,27 +15,53 @@ def check_choice(name: str, value: str, choices: Collection[str]) -> None:
         raise ValueError(f"{name} is {value!r}: choose from {', '.join(choices)}")
 
 
-LEAST = {  # the least value of a whole number, by its name in the notebooks
-    **dict.fromkeys(("seed", "evaluate_every", "workers", "warmup_epochs", "pad"), 0),
-    **dict.fromkeys(("epochs", "checkpoint_every", "batch_size_test"), 1),
-    **dict.fromkeys(("num_identities_per_batch", "images_per_identity"), 1),
-    **dict.fromkeys(("image_height", "image_width"), 1),
-}
+def patch_grid(
+    image_size: tuple[int, int], patch_size: int, stride: int
+) -> tuple[int, int]:
+    """Return rows and columns of patches, floor((size - patch) / stride) + 1 each.
+
+    Overlapping patches may leave out up to stride - 1 pixels at the right and bottom
+    edges, as in TransReID; patches side by side must cover the image.
+    """
+    if not 1 <= stride <= patch_size:
+        raise ValueError(
+            f"stride {stride} does not fit patches of {patch_size} pixels: choose 1 to "
+            f"{patch_size}, at which patches lie side by side"
+        )
+    for side, length in zip(("height", "width"), image_size, strict=True):
+        uncovered = length % patch_size if stride == patch_size else 0
+        if length < patch_size or uncovered:
+            below = max(length // patch_size, 1) * patch_size
+            fitting = [below] if length < patch_size else [below, below + patch_size]
+            raise ValueError(
+                f"image {side} {length} does not fit patches of {patch_size} pixels "
+                f"at stride {stride}: take {' or '.join(map(str, fitting))} pixels"
+                + (", or a smaller stride" if uncovered and length > patch_size else "")
+            )
+    height, width = image_size
+    return (height - patch_size) // stride + 1, (width - patch_size) // stride + 1
+
+
 SEEDS = 2**32  # that many does NumPy take
 
 
-def check_settings(**settings: int) -> None:
-    """Raise a ValueError naming a whole number out of its range: LEAST, SEEDS.
+def check_training(
+    *, seed: int, epochs: int, evaluate_every: int, checkpoint_every: int
+) -> None:
+    """Raise a ValueError naming a whole number out of its range.
 
-    >>> check_settings(epochs=0)
+    >>> check_training(seed=0, epochs=0, evaluate_every=0, checkpoint_every=1)
     Traceback (most recent call last):
     ValueError: epochs is 0, but must be at least 1
     """
-    for name, value in settings.items():
-        if value < LEAST[name]:
-            raise ValueError(f"{name} is {value}, but must be at least {LEAST[name]}")
-        if name == "seed" and value >= SEEDS:
-            raise ValueError(f"seed is {value}, but must be below {SEEDS}")
+    least = {"seed": (seed, 0), "epochs": (epochs, 1)}
+    least |= {"evaluate_every": (evaluate_every, 0)}
+    least |= {"checkpoint_every": (checkpoint_every, 1)}
+    for name, (value, smallest) in least.items():
+        if value < smallest:
+            raise ValueError(f"{name} is {value}, but must be at least {smallest}")
+    if seed >= SEEDS:
+        raise ValueError(f"seed is {seed}, but must be below {SEEDS}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -25,6 +25,7 @@ from toys.toy_paper import TOY_CELLS, notebook
 
 from reidrun.runs import params
 from reidrun.runs.environment import ROOT
+from reidrun.runs.schema import notebook_schema
 
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.rglob("*.ipynb"))
@@ -48,6 +49,14 @@ def toy() -> dict:
 def with_cell(book: dict, source: str, name: str = "planted") -> dict:
     cells = book["cells"] + notebook({name: source})["cells"]
     return {**book, "cells": cells}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_number_among_the_parameters_says_where_it_may_lie(path):
+    for name, parameter in notebook_schema(path).items():
+        if parameter.kind in (int, float, list[int], list[float]):
+            said = parameter.interval or parameter.choices
+            assert said, f"{name}: end its meaning with an interval, `in [0, 1)`"
 
 
 def test_a_good_notebook_has_no_fault(toy):
@@ -126,7 +135,7 @@ def test_prose_is_demanded_and_length_bounded(toy):
     ("old", "new", "fault"),
     [
         ("# Schema", "# Parameters", "parameters does not begin with `# Schema`"),
-        ("  # of everything random", "", "seed: no meaning"),
+        ("  # of everything random, in [0, 4294967296)", "", "seed: no meaning"),
         ("seed: int = 0", "seed = 0", "parameters cell: `seed = 0` is no parameter"),
         ("seed: int = 0", "sed: int = 0", "sed: no cell reads it"),
     ],

@@ -13,6 +13,8 @@ from open_clip.transformer import text_global_pool
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
+from reidlib.checks import patch_grid
+
 
 class ImageTokens(NamedTuple):
     """Tokens of one image tower; index 0 is the class token, then patches by row."""
@@ -133,33 +135,6 @@ class Clip(nn.Module):
         self.text = TextTower(model, token_rows)
         self.logit_scale = model.logit_scale
         self.settings = settings  # open_clip's model configuration, and the stride
-
-
-def patch_grid(
-    image_size: tuple[int, int], patch_size: int, stride: int
-) -> tuple[int, int]:
-    """Return rows and columns of patches, floor((size - patch) / stride) + 1 each.
-
-    Overlapping patches may leave out up to stride - 1 pixels at the right and bottom
-    edges, as in TransReID; patches side by side must cover the image.
-    """
-    if not 1 <= stride <= patch_size:
-        raise ValueError(
-            f"stride {stride} does not fit patches of {patch_size} pixels: choose 1 to "
-            f"{patch_size}, at which patches lie side by side"
-        )
-    for side, length in zip(("height", "width"), image_size, strict=True):
-        uncovered = length % patch_size if stride == patch_size else 0
-        if length < patch_size or uncovered:
-            below = max(length // patch_size, 1) * patch_size
-            fitting = [below] if length < patch_size else [below, below + patch_size]
-            raise ValueError(
-                f"image {side} {length} does not fit patches of {patch_size} pixels "
-                f"at stride {stride}: take {' or '.join(map(str, fitting))} pixels"
-                + (", or a smaller stride" if uncovered and length > patch_size else "")
-            )
-    height, width = image_size
-    return (height - patch_size) // stride + 1, (width - patch_size) // stride + 1
 
 
 def set_grid(visual: nn.Module, image_size: tuple[int, int], stride: int) -> None:

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from reidlib.checks import check_settings
+from reidlib.checks import check_training
 from reidlib.evaluation.extraction import evaluating
 from reidlib.training.preflight import check_loader, check_numerics, check_optimizers
 from reidlib.training.seeding import epoch_seed, seed_everything
@@ -52,7 +52,7 @@ def fit(
     Raises ValueError for what does not fit together, before the first step where
     possible, and FloatingPointError naming the term or parameter that is not finite.
     """
-    check_settings(
+    check_training(
         seed=seed,
         epochs=epochs,
         evaluate_every=evaluate_every,

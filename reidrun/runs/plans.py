@@ -12,7 +12,7 @@ from reidlib.benchmarks import (
     missing_data,
     training_fault,
 )
-from reidlib.checks import LEAST, check_settings, nearest, unknown
+from reidlib.checks import nearest, unknown
 from reidrun.runs import folder as runs
 from reidrun.runs import params
 from reidrun.runs.errors import ParameterError
@@ -147,7 +147,7 @@ def _plan(
         scale=setup.scale,
         given={"variant": name} | run | places | setup.values,
     )
-    _refuse_values(merged)
+    _refuse_unknown_sets(merged)
     title = f"{paper} on {benchmark}, {folder.name}"
     return Plan(title, variant.name, setup.notebook, folder, merged)
 
@@ -224,14 +224,10 @@ def _read(name: str, text: str, kind: Any) -> Any:
     return value
 
 
-def _refuse_values(parameters: Mapping[str, Any]) -> None:
+def _refuse_unknown_sets(parameters: Mapping[str, Any]) -> None:
     for name in parameters.get("also_on", []):
         if name not in BENCHMARKS:
             raise ParameterError(f"also_on: {unknown('benchmark', name, BENCHMARKS)}")
-    try:
-        check_settings(**{k: parameters[k] for k in LEAST if k in parameters})
-    except ValueError as error:
-        raise ParameterError(str(error)) from None
 
 
 def refuse_missing_files(plans: Iterable[Plan]) -> None:

@@ -2,12 +2,14 @@
 
 One typed assignment per line, `name: type = value  # meaning`. The values are those of
 the smoke run. What papermill or `reid run` passes instead is checked against the types
-and, where the meaning ends in `one | other`, against these choices.
+and against what the meaning ends in: choices, `one | other`, or for numbers, also those
+of a list, an interval, `in [0, 1)`.
 """
 
 import ast
 import io
 import json
+import operator
 import re
 import tokenize
 from collections.abc import Mapping
@@ -17,6 +19,7 @@ from typing import Any, NamedTuple
 from pydantic import ConfigDict, ValidationError, create_model
 
 from reidlib.checks import nearest
+from reidrun.runs.conflicts import conflicts
 from reidrun.runs.errors import ParameterError
 
 TYPES: dict[str, Any] = {
@@ -29,6 +32,7 @@ TYPES: dict[str, Any] = {
     "list[str]": list[str],
 }
 A_FILE = "a file"  # in a meaning: a path may be given
+INTERVAL = re.compile(r"\bin ([\[(])([-.\d]+), ([-.\d]+|inf)([\])])$")
 TYPE_NAMES = {str(kind): name for name, kind in TYPES.items()}
 
 
@@ -60,6 +64,26 @@ class Parameter(NamedTuple):
     def takes_file(self) -> bool:
         """Whether the path of a file may be given."""
         return A_FILE in self.meaning
+
+    @property
+    def interval(self) -> str:
+        """Where numbers lie, as the meaning has it; "" where it says nothing.
+
+        >>> Parameter(float, 0.5, "of the triplet loss, in [0, inf)").interval
+        '[0, inf)'
+        """
+        found = INTERVAL.search(self.meaning)
+        return found[0].removeprefix("in ") if found else ""
+
+    def holds(self, value: float) -> bool:
+        """Whether a number is where it may be."""
+        found = INTERVAL.search(self.meaning)
+        if not found:
+            return True
+        left, low, high, right = found.groups()
+        above = operator.ge if left == "[" else operator.gt
+        below = operator.le if right == "]" else operator.lt
+        return above(value, float(low)) and below(value, float(high))
 
     def _parts(self) -> list[str]:
         parts = self.meaning.rpartition(": ")[2].split(" | ")
@@ -124,7 +148,8 @@ def validate(
 
     An int is accepted for a float; nothing else is converted. `partial` allows names
     to be absent. Raises ParameterError with all faults, one a line, after `where`:
-    names, types, numbers that are not finite, and what is none of the choices.
+    names, types, numbers that are not finite or out of their interval, what is none of
+    the choices and, unless `partial`, what means nothing together.
     """
     fields = {
         name: (parameter.kind, ...)
@@ -135,7 +160,9 @@ def validate(
     model = create_model("Parameters", __config__=config, **fields)
     try:
         valid = model(**values).model_dump()
-        faults = [f for name in valid for f in _choice_faults(name, valid, schema)]
+        faults = [f for n in valid for f in _value_faults(n, valid[n], schema[n])]
+        if not partial and not faults:
+            faults = conflicts(valid)
     except ValidationError as error:
         faults = [_explain(fault, schema) for fault in error.errors()]
     if not faults:
@@ -144,9 +171,11 @@ def validate(
     raise ParameterError("\n".join(start + fault for fault in faults))
 
 
-def _choice_faults(name: str, values: Mapping[str, Any], schema: Schema) -> list[str]:
-    value, parameter = values[name], schema[name]
-    known = parameter.choices
+def _value_faults(name: str, value: Any, parameter: Parameter) -> list[str]:
+    known, parts = parameter.choices, value if isinstance(value, list) else [value]
+    outside = [part for part in parts if not parameter.holds(part)]
+    if outside:
+        return [f"{name} is {outside[0]}, but must be in {parameter.interval}"]
     if parameter.is_open or str(value) in known:
         return []
     shown = ", ".join(word or '""' for word in known)
@@ -164,16 +193,18 @@ def _explain(fault: Mapping[str, Any], schema: Schema) -> str:
         name, wanted = f"{name}[{index[0]}]", wanted.removeprefix("list[")[:-1]
     if fault["type"] == "finite_number":
         return f"{name}: {value} is not finite, {_a(wanted)} is wanted"
-    found = _a(type(value).__name__)
-    return f"{name}: {value!r} is {found}, {_a(wanted)} is wanted{_remedy(value)}"
+    found, remedy = _a(type(value).__name__), _remedy(name, value, wanted)
+    return f"{name}: {value!r} is {found}, {_a(wanted)} is wanted{remedy}"
 
 
 def _a(noun: str) -> str:
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
-def _remedy(value: Any) -> str:
-    """What to write instead of a number that YAML reads as text (5e-6, 1.0e3)."""
+def _remedy(name: str, value: Any, wanted: str) -> str:
+    """How to write what arrives as text: 5e-6 and 1.0e3 in YAML, papermill's lists."""
+    if isinstance(value, str) and wanted.startswith(("list", "bool")):
+        return f"; give it to papermill as -y '{name}: {value}'"
     number = re.fullmatch(r"([-+]?\d+)(\.\d*)?[eE]([-+]?)(\d+)", str(value))
     if not (isinstance(value, str) and number):
         return ""

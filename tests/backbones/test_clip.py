@@ -11,8 +11,9 @@ from open_clip.tokenizer import tokenize
 from torch import nn
 from toys.small_clip import small_clip
 
-from reidlib.backbones.clip import patch_grid, set_grid
+from reidlib.backbones.clip import set_grid
 from reidlib.backbones.clip_weights import load_clip
+from reidlib.checks import patch_grid
 
 
 def count(module: nn.Module) -> int:

@@ -82,11 +82,11 @@ def test_only_an_unusual_scale_becomes_part_of_the_name(plan):
         ({"overrides": {"epohcs": 1}}, "epohcs: unknown parameter; did you mean"),
         ({"overrides": {"epochs": 1.5}}, "epochs: 1.5 is a float, an int is wanted"),
         ({"overrides": {"epochs": "1.5"}}, "epochs: 1.5 is not a whole number"),
-        ({"overrides": {"epochs": 0}}, "epochs is 0, but must be at least 1"),
+        ({"overrides": {"epochs": 0}}, "epochs is 0, but must be in [1, inf)"),
         ({"overrides": {"also_on": "nope"}}, "also_on: unknown benchmark 'nope'"),
         ({"overrides": {"seed": 1}}, "seed: give it by --seed, not by -p"),
-        ({"seed": -1}, "seed is -1, but must be at least 0"),
-        ({"seed": 2**32}, "seed is 4294967296, but must be below 4294967296"),
+        ({"seed": -1}, "seed is -1, but must be in [0, 4294967296)"),
+        ({"seed": 2**32}, "seed is 4294967296, but must be in [0, 4294967296)"),
     ],
 )
 def test_what_is_not_there_is_refused(plan, asked, message):

@@ -31,7 +31,7 @@ def test_a_cell_is_read_in_order_with_types_defaults_and_meanings():
     assert list(SCHEMA)[:3] == ["benchmark", "also_on", "data_root"]
     assert SCHEMA["milestones"].kind == list[int]
     assert SCHEMA["learning_rate"].default == 0.1
-    assert SCHEMA["epochs"].meaning == "passes over the training images"
+    assert SCHEMA["epochs"].meaning == "passes over the training images, in [1, inf)"
 
 
 @pytest.mark.parametrize(
@@ -126,6 +126,51 @@ def test_a_value_is_one_of_the_choices_and_so_is_the_default(tmp_path):
     path.write_text(json.dumps(notebook({"parameters": source})))
     message = refusal(notebook_schema, path)
     assert message.startswith("paper.ipynb: mask: 'on' is none of \"\", off")
+
+
+@pytest.mark.parametrize(
+    ("interval", "inside", "outside"),
+    [
+        ("[0, 1]", [0, 0.5, 1], [-0.01, 1.01]),
+        ("[0, 1)", [0, 0.99], [1, -1e-9]),
+        ("(0, inf)", [1e-9, 1e30], [0, -1]),
+        ("[-1, 3.5]", [-1, 3.5], [-1.5, 4]),
+    ],
+)
+def test_a_number_lies_in_the_interval_that_its_meaning_ends_in(
+    interval, inside, outside
+):
+    schema = parse_schema(f"rate: float = 0.5  # of what; a share, in {interval}")
+    assert schema["rate"].interval == interval
+    for value in inside:
+        assert validate({"rate": value}, schema) == {"rate": value}
+    for value in outside:
+        message = refusal(validate, {"rate": value}, schema, where="a.yaml")
+        assert message == f"a.yaml: rate is {float(value)}, but must be in {interval}"
+
+
+def test_every_element_of_a_list_lies_in_the_interval():
+    schema = parse_schema("milestones: list[int] = [1]  # epochs, in [1, inf)")
+    assert validate({"milestones": [1, 5]}, schema)
+    assert validate({"milestones": []}, schema)
+    message = refusal(validate, {"milestones": [4, 0]}, schema)
+    assert message == "milestones is 0, but must be in [1, inf)"
+
+
+def test_a_default_lies_in_its_interval(tmp_path):
+    path = tmp_path / "paper.ipynb"
+    source = "epochs: int = 0  # passes, in [1, inf)"
+    path.write_text(json.dumps(notebook({"parameters": source})))
+    message = refusal(notebook_schema, path)
+    assert message == "paper.ipynb: epochs is 0, but must be in [1, inf)"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("milestones", "[4]"), ("erasing", "true"), ("also_on", "plaza")]
+)
+def test_text_for_a_list_says_how_papermill_takes_one(name, text):
+    message = refusal(validate, {name: text}, SCHEMA, partial=True)
+    assert message.endswith(f"; give it to papermill as -y '{name}: {text}'")
 
 
 def test_all_faults_are_told_at_once():

@@ -8,10 +8,10 @@ also_on: list[str] = []  # further data sets to test on
 data_root: str = "../data"  # folder of the data sets
 run_dir: str = ""  # folder of this run, "" keeps nothing
 variant: str = "full"  # what this run is called in its record
-seed: int = 0  # of everything random
-epochs: int = 2  # passes over the training images
-learning_rate: float = 0.1  # at its highest
-milestones: list[int] = [1]  # epochs at which the learning rate falls
+seed: int = 0  # of everything random, in [0, 4294967296)
+epochs: int = 2  # passes over the training images, in [1, inf)
+learning_rate: float = 0.1  # at its highest, in (0, inf)
+milestones: list[int] = [1]  # epochs at which the learning rate falls, in [1, inf)
 erasing: bool = False  # erase a box of the image
 """,
     "check": """\
