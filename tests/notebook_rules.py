@@ -1,7 +1,9 @@
 """The rules for notebooks; each returns or yields the faults it finds, in words."""
 
 import ast
+import json
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,10 +42,30 @@ def nodes_of(cell: dict) -> list[ast.AST]:
     return list(ast.walk(ast.parse(COMMAND.sub("pass", text_of(cell)))))
 
 
+def tracked(folder: Path) -> list[Path]:
+    """The notebooks below a folder that git knows: none that Jupyter left there."""
+    names = _git(folder, "ls-files", "-z", "--", "*.ipynb").split("\0")
+    return sorted(folder / name for name in names if (folder / name).is_file() and name)
+
+
+def staged(path: Path) -> dict:
+    """A notebook as git has it, staged or committed; it may have been run since."""
+    return json.loads(_git(path.parent, "show", f":./{path.name}"))
+
+
+def _git(folder: Path, *words: str) -> str:
+    command = ["git", "-C", str(folder), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 def faults(book: dict, folder: Path) -> list[str]:
     """Every fault of a notebook that lies in a folder."""
-    rules = (frame_faults, id_faults, schema_faults, cell_faults, output_faults)
-    rules += (syntax_faults,)
+    return [*source_faults(book, folder), *output_faults(book)]
+
+
+def source_faults(book: dict, folder: Path) -> list[str]:
+    """Every fault of what is written in a notebook, whether it was run or not."""
+    rules = (frame_faults, id_faults, schema_faults, cell_faults, syntax_faults)
     found = [fault for rule in rules for fault in rule(book)]
     return found + list(link_faults(book, folder))
 
@@ -54,7 +76,6 @@ def frame_faults(book: dict) -> list[str]:
     kinds = "".join(cell["cell_type"][0] for cell in cells)
     found = {
         "the kernel is not python3": metadata["kernelspec"]["name"] != "python3",
-        "stored widgets": "widgets" in metadata,
         f"{len(cells)} cells, more than {CELLS}": len(cells) > CELLS,
         f"{prose} cells of prose for {len(code)} of code": (
             prose < PROSE_PER_CODE * len(code)
@@ -92,11 +113,14 @@ def schema_faults(book: dict) -> Iterator[str]:
     except ParameterError as error:
         yield str(error)
         return
-    names = (n for cell in later for n in nodes_of(cell) if isinstance(n, ast.Name))
+    names = [n for cell in later for n in nodes_of(cell) if isinstance(n, ast.Name)]
     read = {name.id for name in names if isinstance(name.ctx, ast.Load)}
     read |= set(READ_AT_START) if START in first else set()
     if any(OPEN in text_of(cell) for cell in later):
         read |= set(READ_AT_OPENING)
+    stored = {name.id for name in names if isinstance(name.ctx, ast.Store)}
+    again = [name for name in schema if name in stored]
+    yield from (f"{name}: set again in a later cell" for name in again)
     yield from (f"{name}: no meaning" for name, p in schema.items() if not p.meaning)
     yield from (f"{name}: no cell reads it" for name in schema if name not in read)
 
@@ -124,6 +148,8 @@ def output_faults(book: dict) -> Iterator[str]:
 
     nbval compares nothing where a cell has no execution count: it counts as unrun.
     """
+    if "widgets" in book["metadata"]:
+        yield "stored widgets"
     code = code_of(book)
     counts = [cell["execution_count"] for cell in code]
     if any(counts) and counts != list(range(1, len(code) + 1)):
@@ -259,6 +285,21 @@ def link_faults(book: dict, folder: Path) -> Iterator[str]:
             is_near = "://" in link or not ABSOLUTE.match(link)
             if not is_near or not ("://" in link or (folder / link).exists()):
                 yield f"{cell['id']}: {link} leads nowhere"
+
+
+def after_training_faults(book: dict) -> Iterator[str]:
+    """For a paper's notebook: nothing after its training can lose the run."""
+    is_trained = False
+    for cell in code_of(book):
+        for node in ast.parse(text_of(cell)).body if is_trained else ():
+            source = ast.unparse(node)
+            safe = source.startswith("with run.after_training(")
+            needed = source.startswith(("run.save(", "show_source("))
+            needed = needed or "run.keep_scores(" in source
+            calls = any(isinstance(inner, ast.Call) for inner in ast.walk(node))
+            if calls and not safe and not needed:
+                yield f"{cell['id']}: `{source[:40]}` could lose the run"
+        is_trained = is_trained or "training.fit(" in text_of(cell)
 
 
 def number_faults(book: dict) -> Iterator[str]:

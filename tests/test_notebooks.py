@@ -5,21 +5,29 @@ Each rule is first tried on a toy that breaks it, so that no rule is empty.
 
 import copy
 import json
+import subprocess
 
+import nbformat
+import nbstripout
 import pytest
 from notebook_rules import (
     CELLS,
     CHECK,
     COMPARED,
     START,
+    after_training_faults,
     code_of,
     faults,
     is_compared,
     names_of_ours,
     number_faults,
+    output_faults,
     shared,
+    source_faults,
+    staged,
     statements_to_model,
     text_of,
+    tracked,
 )
 from toys.toy_paper import TOY_CELLS, notebook
 
@@ -28,8 +36,9 @@ from reidrun.runs.environment import ROOT
 from reidrun.runs.schema import notebook_schema
 
 FOLDER = ROOT / "notebooks"
-NOTEBOOKS = sorted(FOLDER.rglob("*.ipynb"))
+NOTEBOOKS = tracked(FOLDER)
 PAPERS = params.owners(ROOT / "params" / "papers")
+STRIPPED = ["metadata.papermill", "metadata.widgets", "metadata.language_info.version"]
 NAMES, TO_THE_MODEL, OFTEN, LEAST_COMPARED = 12, 25, 5, 3
 
 
@@ -247,6 +256,48 @@ def test_numbers_outside_the_parameters_are_seen():
     assert sorted(found) == ["0.3", "1.0", "70"]
 
 
+@pytest.fixture
+def clone(tmp_path, toy):
+    """A folder in git with one notebook, `toy.ipynb`."""
+    (tmp_path / "toy.ipynb").write_text(json.dumps(toy))
+    for words in (["init", "-q"], ["add", "toy.ipynb"]):
+        subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
+    return tmp_path
+
+
+def test_what_jupyter_leaves_is_not_read(clone, toy):
+    path = clone / "toy.ipynb"
+    (clone / ".ipynb_checkpoints").mkdir()
+    for name in (".ipynb_checkpoints/toy-checkpoint", "Untitled", "toy-Copy1"):
+        (clone / f"{name}.ipynb").write_text("{}")
+    assert tracked(clone) == [path]
+    run = copy.deepcopy(toy)
+    run["metadata"]["widgets"] = {}
+    for number, cell in enumerate(code_of(run)):
+        cell["execution_count"] = 7 + number
+        cell["outputs"] = [{"output_type": "stream", "name": "stderr", "text": "1"}]
+    path.write_text(json.dumps(run))
+    assert source_faults(json.loads(path.read_text()), FOLDER) == []
+    assert staged(path) == toy and faults(run, FOLDER)
+    path.unlink()
+    assert tracked(clone) == []
+
+
+def test_what_could_lose_a_run_after_its_training_is_seen():
+    cells = {"parameters": "a: int = 1", "look": "look(model)"}
+    cells |= {"fit": "history = training.fit(\n    step\n)", "empty": "looks = {}"}
+    cells["search"] = "for x in sets:\n    run.keep_scores(test(x), history)"
+    cells["maps"] = "with run.after_training('maps'):\n    look(model)"
+    cells["bare"], cells["save"] = "look(model)", "run.save(scores=scores)"
+    found = list(after_training_faults(notebook(cells)))
+    assert found == ["bare: `look(model)` could lose the run"]
+
+
+def test_a_parameter_that_is_set_again_is_seen(toy):
+    (found,) = faults(with_cell(toy, "seed = 3"), FOLDER)
+    assert found == "seed: set again in a later cell"
+
+
 # The notebooks of this repository
 
 
@@ -258,10 +309,23 @@ def test_there_are_notebooks():
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_a_notebook_keeps_the_rules(path):
     book = json.loads(path.read_text())
-    assert faults(book, path.parent) == []
+    assert source_faults(book, path.parent) == []
     if path.stem in PAPERS:
         assert list(number_faults(book)) == []
+        assert list(after_training_faults(book)) == []
         assert "run.save(" in text_of(code_of(book)[-1]), "the last cell saves the run"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_what_git_has_of_a_notebook_is_stripped(path):
+    """The working copy may have been run and saved: nothing of that is compared."""
+    book = staged(path)
+    assert list(output_faults(book)) == []
+    kept = nbformat.from_dict(copy.deepcopy(book))
+    nbstripout.strip_output(
+        kept, keep_output=False, keep_count=True, keep_id=True, extra_keys=STRIPPED
+    )
+    assert json.loads(nbformat.writes(kept)) == book, "make format strips it"
 
 
 @pytest.mark.parametrize("paper", sorted(PAPERS))
@@ -273,10 +337,10 @@ def test_a_paper_soon_comes_to_its_model(paper):
 
 @pytest.mark.parametrize("name", sorted({*PAPERS, "protocol", "pedestrians"}))
 def test_some_outputs_are_compared(name):
-    book = json.loads((FOLDER / f"{name}.ipynb").read_text())
+    book = staged(FOLDER / f"{name}.ipynb")
     assert sum(map(is_compared, code_of(book))) >= LEAST_COMPARED
 
 
 def test_what_is_the_same_in_all_notebooks_is_one_call():
-    books = {path.stem: json.loads(path.read_text()) for path in FOLDER.glob("*.ipynb")}
+    books = {path.stem: json.loads(path.read_text()) for path in NOTEBOOKS}
     assert shared(books, OFTEN) == []
