@@ -33,7 +33,7 @@ from reidlib.pedestrians import Part
 from reidlib.pedestrians.canvas import PERSON
 
 REGIONS = ("foreground", "background")
-FEATURES = ("f, image", "f, text", "b, image", "b, text")  # as Fig. 2 has them
+FEATURES = tuple((region, kind) for region in "fb" for kind in ("image", "text"))
 PERPLEXITY = 30  # of t-SNE; less where there are few points
 
 
@@ -179,8 +179,8 @@ def _distances(features: Tensor, count: int) -> dict[str, float | Tensor]:
     }
 
 
-def tsne(looks: Looks, count: int, seed: int) -> dict[str, np.ndarray]:
-    """Fig. 2: the four features of `count` images in the plane, {kind: (count, 2)}.
+def tsne(looks: Looks, count: int, seed: int) -> dict[tuple[str, str], np.ndarray]:
+    """Fig. 2: the four features of `count` images in the plane, each (count, 2).
 
     t-SNE (van der Maaten and Hinton 2008) of cosines; empty without both branches.
     """
@@ -234,7 +234,7 @@ def keep(
         weights = word_weights(found)
         arrays[name] = {"names": snapshots.names_of(paths)} | {
             **{f"map {title}": values for title, values in maps.items()},
-            **{f"point {kind}": plane for kind, plane in points.get(name, {}).items()},
+            **{f"point {', '.join(x)}": p for x, p in points.get(name, {}).items()},
             "words": weights.index.to_numpy(dtype=str),
             "m": weights["m"].to_numpy(),
             "captions": weights["captions"].to_numpy(),
@@ -276,9 +276,10 @@ def alike(maps: Mapping[str, Tensor]) -> float:
     return float(torch.stack([torch.corrcoef(p)[0, 1] for p in pairs]).nanmean())
 
 
-def kept_points(folder: Path, benchmark: str) -> dict[str, np.ndarray]:
-    """The points of Fig. 2 that a run kept of a benchmark."""
-    return _of("point ", snapshots.read(folder, "looks", benchmark))
+def kept_points(folder: Path, benchmark: str) -> dict[tuple[str, str], np.ndarray]:
+    """The points of Fig. 2 that a run kept of a benchmark, as `tsne` gives them."""
+    found = _of("point ", snapshots.read(folder, "looks", benchmark))
+    return {tuple(name.split(", ")): plane for name, plane in found.items()}
 
 
 def kept_words(folder: Path, benchmark: str, least: int = 1) -> pd.DataFrame:

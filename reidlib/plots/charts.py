@@ -208,22 +208,22 @@ def value_curve(
 
 
 @styled
-def feature_points(planes: Mapping[str, Mapping[str, Any]]) -> Figure:
+def feature_points(
+    planes: Mapping[str, Mapping[tuple[str, str], Any]],
+) -> Figure:
     """Points in the plane, a panel for each plane; the axes have no unit.
 
-    planes {title: {"group, kind": (n, 2)}}; colours tell groups apart, markers kinds.
+    planes {title: {(group, kind): (n, 2)}}; colours tell groups apart, markers kinds.
     """
     names = dict.fromkeys(name for plane in planes.values() for name in plane)
-    groups, kinds = (
-        list(dict.fromkeys(name.split(", ")[part] for name in names)) for part in (0, 1)
-    )
+    colors = dict(zip(dict.fromkeys(group for group, _ in names), COLORS, strict=False))
+    markers = dict(zip(dict.fromkeys(kind for _, kind in names), "o^sD", strict=False))
     figure, axes = _axes(max(len(planes), 1))
     for ax, (title, plane) in zip(axes, planes.items(), strict=False):
-        for name, points in plane.items():
-            group, kind = name.split(", ")
-            look = {"color": COLORS[groups.index(group)], "markersize": 4}
-            marker = "o^sD"[kinds.index(kind)]
-            ax.plot(*to_array(points).T, marker, label=name, alpha=0.6, **look)
+        for (group, kind), points in plane.items():
+            look = {"color": colors[group], "marker": markers[kind], "markersize": 4}
+            look |= {"linestyle": "none", "alpha": 0.6}
+            ax.plot(*to_array(points).T, label=f"{group}, {kind}", **look)
         ax.set(title=title, xticks=[], yticks=[])
     if names:
         entries = axes[0].get_legend_handles_labels()

@@ -121,8 +121,8 @@ def test_points_are_named_by_kind_and_come_again_with_the_seed():
     for kind, points in found.items():
         assert points.shape == (12, 2) and np.isfinite(points).all()
         np.testing.assert_array_equal(points, again[kind])
-    fore = np.concatenate([found["f, image"], found["f, text"]])
-    back = np.concatenate([found["b, image"], found["b, text"]])
+    fore = np.concatenate([found["f", "image"], found["f", "text"]])
+    back = np.concatenate([found["b", "image"], found["b", "text"]])
     gap = np.linalg.norm(fore.mean(0) - back.mean(0))
     assert gap > max(fore.std(0).max(), back.std(0).max())
     assert tsne(looks(), 12, seed=0) == {}

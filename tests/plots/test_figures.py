@@ -252,7 +252,8 @@ def test_histories_of_several_runs_share_a_panel():
 
 def test_feature_points_show_groups_by_colour_and_kinds_by_marker():
     names = ("f, image", "f, text", "b, image", "b, text")
-    plane = {name: np.full((3, 2), i) for i, name in enumerate(names)}
+    pairs = [(group, kind) for group in "fb" for kind in ("image", "text")]
+    plane = {pair: np.full((3, 2), i) for i, pair in enumerate(pairs)}
     figure = plots.feature_points({"with": plane, "without": plane})
     assert titles(figure) == ["with", "without"]
     for ax in shown(figure):
