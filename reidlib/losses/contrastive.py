@@ -4,9 +4,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from reidlib.checks import check_choice
+
 
 def contrastive_loss(
-    queries: Tensor, keys: Tensor, labels: Tensor, temperature: float
+    queries: Tensor,
+    keys: Tensor,
+    labels: Tensor,
+    temperature: float,
+    positives: str = "mean",
 ) -> Tensor:
     """Each query finds the keys of its own label among all. FLaN-Net, Eq. 12-13.
 
@@ -14,15 +20,18 @@ def contrastive_loss(
               log [ exp(<q_i, k_p> / tau) / sum over n of exp(<q_i, k_n> / tau) ]
 
     <,>  cosine      tau  temperature, > 0
-    The equations print a sum over p (FLN-10).
+    positives: the mean over p, or the sum that the equations print (FLN-10), which is
+    K times as large where a batch has K images of each identity: mean | sum
     queries q, keys k (B, D) of the same images, computed in float32; labels y (B,);
     returns a scalar.
     """
+    check_choice("positives", positives, ("mean", "sum"))
     with torch.autocast(queries.device.type, enabled=False):
         queries, keys = (F.normalize(x.float(), dim=1) for x in (queries, keys))
         logarithms = (queries @ keys.T / temperature).log_softmax(1)  # (B, B)
     positive = (labels[:, None] == labels).float()
-    return -((logarithms * positive).sum(1) / positive.sum(1)).mean()
+    found = (logarithms * positive).sum(1)  # (B,)
+    return -(found / positive.sum(1) if positives == "mean" else found).mean()
 
 
 def info_nce_loss(ours: Tensor, theirs: Tensor, scale: Tensor) -> Tensor:

@@ -215,6 +215,7 @@ def objective(
     batch: NamedTuple,
     *,
     temperature: float = 0.07,
+    positives: str = "mean",
     label_smoothing: float = 0.1,
     margin: float = 0.3,
     arcface_margin: float = 0.5,
@@ -228,6 +229,7 @@ def objective(
         align     v_g to t_p, and t_p to v_g                               (Eq. 11-13)
 
     temperature     tau of Eq. 12-13
+    positives       of Eq. 12-13: mean | sum, as printed
     arcface_margin  in radians
     batch has labels (B,) from 0. Without a text nothing is fused: two features, not
     three.
@@ -243,6 +245,11 @@ def objective(
         ),
     }
     if text is not None:
-        align = partial(contrastive_loss, labels=labels, temperature=temperature)
+        align = partial(
+            contrastive_loss,
+            labels=labels,
+            temperature=temperature,
+            positives=positives,
+        )
         terms["align"] = align(visual, text) + align(text, visual)
     return terms

@@ -36,7 +36,13 @@ FOLDER_PARAMETERS = (
     "outputs",
     "run_dir",
 )  # not part of a record
-ADDED = {"compile": False}  # newer than some kept runs: the value they were made with
+ADDED = {  # newer than some kept runs: the value they were made with
+    "compile": False,
+    "dai_alone": "softmax",
+    "dai_bias": True,
+    "erasing_fill": "noise",
+    "positives": "mean",
+}
 LONGEST_NAME = 120  # bytes: a folder's name may have 255
 AGAIN = "run it again with --fresh"
 QUERIES = "queries.csv.gz"

@@ -41,6 +41,18 @@ def test_contrast_against_loops(seed, temperature):
 
 
 @given(seed=SEEDS)
+def test_the_printed_sum_is_k_times_the_mean_of_k_positives(seed):
+    queries, keys = pair(seed)
+    labels = torch.tensor([0, 0, 0, 1, 1, 1])
+    mean = contrastive_loss(queries, keys, labels, 0.07)
+    torch.testing.assert_close(
+        contrastive_loss(queries, keys, labels, 0.07, positives="sum"), 3 * mean
+    )
+    with pytest.raises(ValueError, match="positives is 'all': choose from mean, sum"):
+        contrastive_loss(queries, keys, labels, 0.07, positives="all")
+
+
+@given(seed=SEEDS)
 def test_contrast_against_pytorch_metric_learning(seed):
     queries, keys = pair(seed)
     theirs = SupConLoss(temperature=0.07, distance=CosineSimilarity())

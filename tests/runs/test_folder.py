@@ -209,7 +209,13 @@ def test_folders_are_compared_by_parameters_not_by_place(tmp_path):
 
 
 def test_a_kept_run_goes_without_a_parameter_that_came_later(tmp_path):
-    assert runs.ADDED == {"compile": False}
+    assert runs.ADDED == {
+        "compile": False,
+        "dai_alone": "softmax",
+        "dai_bias": True,
+        "erasing_fill": "noise",
+        "positives": "mean",
+    }
     runs.write_parameters(tmp_path, PARAMETERS)
     assert runs.differing(tmp_path, PARAMETERS | {"compile": False}) == {}
     other = runs.differing(tmp_path, PARAMETERS | {"compile": True})
