@@ -102,6 +102,25 @@ def test_erasing_replaces_one_box_by_noise():
     assert erased[:, changed].std() > 0.5, "of noise"
 
 
+@pytest.mark.parametrize(("fill", "largest"), [("noise", 0.33), ("colour", 0.4)])
+def test_an_erased_box_is_at_most_as_large_as_its_recipe_has_it(fill, largest):
+    plain, shares = trained_on(), []
+    for _ in range(80):
+        erased = trained_on(erasing_probability=1.0, erasing_fill=fill)
+        shares.append((erased != plain).any(dim=0).float().mean().item())
+    assert max(shares) < largest + 0.03 and min(shares) < 0.1 < 0.25 < max(shares)
+
+
+def test_the_strong_baselines_eraser_fills_one_colour_behind_the_normalisation():
+    plain = trained_on()
+    erased = trained_on(erasing_probability=1.0, erasing_fill="colour")
+    changed = (erased != plain).any(dim=0)
+    colours = erased[:, changed].unique(dim=1).flatten().tolist()
+    assert colours == pytest.approx([0.485, 0.456, 0.406])
+    with pytest.raises(ValueError, match="erasing_fill is 'black': choose from noise"):
+        trained_on(erasing_fill="black")
+
+
 def test_labels_count_the_sorted_pids():
     samples = [Sample(Path(), pid, 0) for pid in (50, 3, 50, 12, 3)]
     assert labels_of(samples) == {3: 0, 12: 1, 50: 2}
