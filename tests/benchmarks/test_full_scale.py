@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch.nn import functional as F
-from toys import small_fanet, small_rganet
+from toys import small_fanet, small_fba, small_flannet, small_rganet
 from toys.toy_training import same_weights, toy_fit, toy_parts, toy_run
 
 from reidlib import data
@@ -22,6 +22,11 @@ MODELS = {
     "baseline": lambda: ResNetBaseline(load_resnet("tiny-resnet"), num_identities=3),
     "fanet": small_fanet.tiny,
     "rganet": small_rganet.tiny,
+    "flannet": small_flannet.tiny,
+    "flannet-literal": partial(small_flannet.tiny, literal=True),
+    "fba": small_fba.tiny,
+    "fba-mean-map": partial(small_fba.tiny, pairing="background_mean"),
+    "fba-crossed": partial(small_fba.tiny, **small_fba.TABLE_3["crossed"]),
 }
 
 
@@ -55,13 +60,15 @@ def test_a_compiled_training_is_the_same_and_so_is_its_checkpoint(eager, tmp_pat
 @pytest.mark.parametrize("name", MODELS)
 def test_models_are_traced_in_one_piece(name):
     torch.manual_seed(0)
-    model, images = MODELS[name](), torch.randn(4, 3, 64, 32)
-    if name == "rganet":
-        images = small_rganet.images(count=4)
+    model, inputs = MODELS[name](), [torch.randn(4, 3, 64, 32)]
+    if name not in ("baseline", "fanet"):  # a CLIP tower's grid is of 80x32 pixels
+        inputs = [small_rganet.images(count=4)]
+    if name.startswith("fba"):
+        inputs.append(small_fba.captions(count=4))
     traced = torch.compile(model, backend="eager", fullgraph=True)
     for mode in (True, False):
         model.train(mode)
-        expected, found = (call(images) for call in (model, traced))
+        expected, found = (call(*inputs) for call in (model, traced))
         for ours, theirs in zip(*map(tensors, (expected, found)), strict=True):
             torch.testing.assert_close(ours, theirs)
     torch._dynamo.reset()
