@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reidlib.pedestrians.canvas import Part
+from reidlib.pedestrians.canvas import PERSON, Part
 
 REGIONS = {
     "background": (Part.BACKGROUND,),
-    "person": (Part.HEAD, Part.UPPER_BODY, Part.LOWER_BODY, Part.FOOT),
+    "person": tuple(PERSON),
     "whole picture": tuple(Part),
 }
 

@@ -50,6 +50,9 @@ def look(
     paths = tuple(sample.path for sample in samples)
     masks = found.pop("masks", None)
     parts = true_parts(paths, model.grid)
+    if parts is not None and "bags" not in names:
+        parts[:, Part.UPPER_BODY] += parts[:, Part.BAGS]
+        parts[:, Part.BAGS] = 0
     return Looks(paths, tuple(names), masks, found, parts)
 
 

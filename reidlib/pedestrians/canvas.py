@@ -18,7 +18,7 @@ Box = tuple[float, float, float, float]
 
 
 class Part(IntEnum):
-    """Labels of the part mask."""
+    """Labels of the part mask; those of drawn people count bags to the upper body."""
 
     BACKGROUND = 0
     HEAD = 1
@@ -26,6 +26,7 @@ class Part(IntEnum):
     LOWER_BODY = 3
     FOOT = 4
     OCCLUDER = 5
+    BAGS = 6
 
 
 class Detail(IntEnum):
@@ -155,6 +156,6 @@ def blend(one: Color, other: Color, share: float) -> Color:
     return red, green, blue
 
 
-PERSON = [Part.HEAD, Part.UPPER_BODY, Part.LOWER_BODY, Part.FOOT]
+PERSON = [Part.HEAD, Part.UPPER_BODY, Part.LOWER_BODY, Part.FOOT, Part.BAGS]
 
 REGION_PARTS = {part.name.lower().replace("_", " "): part for part in Part}

@@ -90,7 +90,7 @@ class DrawnPairs(Dataset):
         mask = torch.from_numpy(np.array(drawing.mask))
         if index // WORLDS[WORLD].cameras % 2:
             image, mask = image.flip(-1), mask.flip(-1)
-        regions = cell_labels(mask[None], self.grid, len(Part))[0].flatten()
+        regions = cell_labels(mask[None], self.grid, len(REGION_WORDS))[0].flatten()
         person, background = self.tokenizer([drawing.person, drawing.background])
         return image, person, background, regions
 
@@ -143,7 +143,7 @@ def pairs_loader(
 def region_prompts(rng) -> list[str]:
     """One random wording for each region class, all body parts in one template."""
     template = rng.choice(TEMPLATES)
-    words = [rng.choice(REGION_WORDS[part]) for part in Part]
+    words = [rng.choice(words) for words in REGION_WORDS.values()]
     prompts = [template.format(word) for word in words]
     prompts[Part.BACKGROUND] = rng.choice(BACKGROUND_TEMPLATES).format(words[0])
     return prompts
@@ -151,7 +151,7 @@ def region_prompts(rng) -> list[str]:
 
 def vocabulary(tokenizer, texts: Sequence[str]) -> list[int]:
     """Sorted token ids of texts and of all region prompts: the rows worth keeping."""
-    words = [word for part in Part for word in REGION_WORDS[part]]
+    words = [word for words in REGION_WORDS.values() for word in words]
     templates = (*TEMPLATES, *BACKGROUND_TEMPLATES)
     prompts = [template.format(word) for template in templates for word in words]
     return sorted(set(tokenizer([*texts, *prompts, *HAND_CRAFTED]).flatten().tolist()))

@@ -2,7 +2,7 @@
 
 A parser takes a picture and names what it sees, as the image-segmentation pipelines of
 transformers do: a list of {"label": name, "mask": picture that is white there}. Its
-names, those of the ATR and LIP label sets, become the four parts of RGANet.
+names, those of the ATR and LIP label sets, become RGANet's four parts and bags.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,10 +29,11 @@ NAMES = {
     Part.HEAD: ("hat", "hair", "face", "sunglasses", "head"),
     Part.UPPER_BODY: (
         *("upper-clothes", "coat", "dress", "jumpsuits", "torso-skin", "scarf"),
-        *("glove", "left-arm", "right-arm", "bag"),
+        *("glove", "left-arm", "right-arm"),
     ),
     Part.LOWER_BODY: ("pants", "skirt", "belt", "left-leg", "right-leg"),
     Part.FOOT: ("socks", "left-shoe", "right-shoe"),
+    Part.BAGS: ("bag",),
 }
 PART_OF_NAME = {name: part for part, names in NAMES.items() for name in names}
 

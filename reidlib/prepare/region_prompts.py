@@ -96,14 +96,17 @@ def region_labels(
     """Label the cells of each image by its part mask: (h, w) by path.
 
     0 is background, j the j-th name; what is neither (an occluder, a part that is not
-    named) is -1. A name that no mask knows, as `bags`, labels no cell. Raises
-    FileNotFoundError for an image without a mask, with what to do.
+    named) is -1. Bags that are not named belong to the upper body, as they always do
+    in masks of drawn people. Raises FileNotFoundError for an image without a mask, with
+    what to do.
     """
     table = torch.full((len(Part),), UNKNOWN)
     table[Part.BACKGROUND] = 0
     for label, name in enumerate(names, 1):
         if name in REGION_PARTS:
             table[REGION_PARTS[name]] = label
+    if table[Part.BAGS] == UNKNOWN:
+        table[Part.BAGS] = table[Part.UPPER_BODY]
     labels = {}
     for sample in samples:
         try:

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys.small_drawn import drawn
+from toys.small_drawn import drawn, painted
 from toys.small_rganet import tiny
 
 from reidlib.analysis import rganet as parts
 from reidlib.analysis import snapshots as kept
 from reidlib.analysis.rganet import Looks, quality
 from reidlib.data.transforms import test_transform as plain_transform
-from reidlib.models.rganet_prompts import BODY
+from reidlib.models.rganet_prompts import BODY, REGIONS
 from reidlib.pedestrians import Part
 
 
@@ -90,3 +90,15 @@ def test_some_images_carry_their_scores_as_words():
     assert len(paths) == 2 and list(maps) == list(BODY)
     assert maps["head"].equal(found.masks[[0, 2], 1])
     assert notes["foot"] == ["w 0.25", "w 0.25"]
+
+
+@pytest.mark.parametrize("names", [BODY, REGIONS[5]])
+def test_true_bags_belong_to_the_upper_body_unless_they_are_named(tmp_path, names):
+    sample = painted(tmp_path, [0, Part.BAGS, 2, 4])
+    model = tiny(image_size=(64, 32), names=list(names)).eval()  # 4 x 2 patches
+    transform = plain_transform(64, 32, normalisation="half")
+    found = parts.look(model, [sample], transform, names=names, device="cpu")
+    cells = found.parts[0].sum((1, 2)).tolist()
+    own = 2.0 if "bags" in names else 0.0
+    assert cells[Part.BAGS] == own and cells[Part.UPPER_BODY] == 4.0 - own
+    assert sum(cells) == 8.0

@@ -26,9 +26,10 @@ def test_names_become_parts_and_the_rest_is_background():
         segment("Upper-clothes", slice(1, 3)),
         segment("Left-leg", slice(3, 5)),
         segment("Right shoe", slice(5, 6)),
+        segment("Bag", slice(6, 7)),
     ]
     rows = np.asarray(parsing.part_mask(answer, (4, 8)))[:, 0].tolist()
-    assert rows == [1, 2, 2, 3, 3, 4, 0, 0]
+    assert rows == [1, 2, 2, 3, 3, 4, Part.BAGS, 0]
 
 
 def test_an_answer_of_another_size_is_fitted_and_later_segments_win():

@@ -8,15 +8,15 @@ import torch
 from PIL import Image
 from torch import nn
 from toys.small_clip import small_clip
-from toys.small_drawn import drawn
+from toys.small_drawn import drawn, painted
 from toys.small_rganet import tiny
 
 from reidlib import data
 from reidlib.data.image_cache import ImageCache
 from reidlib.data.loaders import Batch
-from reidlib.data.samples import Sample
 from reidlib.data.transforms import test_transform as plain_transform
 from reidlib.models.rganet_prompts import BODY, REGIONS
+from reidlib.pedestrians import Part
 from reidlib.prepare.region_prompts import (
     learn_prompts,
     load_prompts,
@@ -27,15 +27,6 @@ from reidlib.prepare.region_prompts import (
 )
 
 GRID = (4, 2)
-
-
-def painted(root: Path, rows: list[int]) -> Sample:
-    """An image of 4 x 2 cells whose rows show the given parts."""
-    sample = drawn(root)
-    mask = torch.tensor(rows, dtype=torch.uint8).repeat_interleave(32)[:, None]
-    picture = Image.fromarray(mask.repeat(1, 64).numpy())
-    picture.save(root / "masks" / "query" / f"{sample.path.stem}.png")
-    return sample
 
 
 def rows_of(root: Path, names, rows=(0, 1, 5, 4)) -> list[int]:
@@ -54,6 +45,13 @@ def test_parts_without_a_name_and_names_without_a_part_label_nothing(tmp_path):
     assert rows_of(tmp_path, REGIONS[2]) == [0, -1, -1, -1]
     assert rows_of(tmp_path, REGIONS[5]) == [0, 1, -1, 4]
     assert rows_of(tmp_path, ("bags",)) == [0, -1, -1, -1]
+
+
+def test_bags_are_a_region_of_their_own_where_they_are_named(tmp_path):
+    rows = (0, Part.BAGS, 2, 4)
+    assert rows_of(tmp_path, REGIONS[5], rows) == [0, 5, 2, 4]
+    assert rows_of(tmp_path, BODY, rows) == [0, 2, 2, 4], "else of the upper body"
+    assert rows_of(tmp_path, BODY[2:], rows) == [0, -1, -1, 2]
 
 
 def test_an_image_without_a_mask_is_refused(tmp_path):

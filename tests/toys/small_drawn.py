@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import torch
+from PIL import Image
+
 from reidlib.data.samples import Sample
 from reidlib.pedestrians import Shot, draw
 
@@ -20,3 +23,12 @@ def drawn(root: Path, camid: int = 0, occlusion: float = 0.0) -> Sample:
     drawing.image.save(path)
     drawing.mask.save(mask)
     return Sample(path, 301, camid)
+
+
+def painted(root: Path, rows: list[int]) -> Sample:
+    """An image of 4 x 2 cells whose rows show the given parts."""
+    sample = drawn(root)
+    mask = torch.tensor(rows, dtype=torch.uint8).repeat_interleave(32)[:, None]
+    picture = Image.fromarray(mask.repeat(1, 64).numpy())
+    picture.save(root / "masks" / "query" / f"{sample.path.stem}.png")
+    return sample
