@@ -15,6 +15,7 @@ from reidrun import notebook
 from reidrun.notebook import show_source, start_run
 from reidrun.reports.published import published
 from reidrun.runs import injected
+from reidrun.runs.environment import ROOT
 from reidrun.runs.execute import execute
 from reidrun.runs.folder import is_complete, read_metrics, read_queries
 from reidrun.runs.injected import check_parameters
@@ -32,6 +33,12 @@ image_cache: str = ""  # folder for images decoded once
 """
 RANKS, PIDS = torch.tensor([1, 3]), torch.tensor([7, 8])
 SCORES = Scores(0.5, torch.ones(20), torch.rand(2), RANKS, PIDS, 2, 0)
+
+
+@pytest.fixture(autouse=True)
+def in_notebooks(monkeypatch):
+    """Where a notebook's kernel runs."""
+    monkeypatch.chdir(ROOT / "notebooks")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import linecache
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from IPython import get_ipython
@@ -47,7 +48,9 @@ def check_parameters(
     given = _assigned(injected[-1], ast.Assign) if injected else set()
     names = schema.keys() | given
     found = {name: namespace[name] for name in names if name in namespace}
-    return deepcopy(validate(found, schema))
+    values = validate(found, schema)
+    _refuse_other_folder(schema, values)
+    return deepcopy(values)
 
 
 def declared(parameters: Mapping[str, Any], names: Sequence[str]) -> Mapping[str, Any]:
@@ -112,6 +115,24 @@ def _statements(cell: str) -> list[ast.stmt]:
         return ast.parse(cell).body
     except SyntaxError:  # a magic, or a cell that failed
         return []
+
+
+def _refuse_other_folder(schema: Schema, values: Mapping[str, Any]) -> None:
+    """Places are seen from the notebook's folder; papermill may start elsewhere."""
+    for name, parameter in schema.items():
+        up = Path(str(parameter.default)).parts.count("..")
+        if not up or Path(values[name]).is_absolute():
+            continue
+        here = Path.cwd().resolve()
+        if here.parts[-up:][:1] != ("notebooks",):
+            raise ParameterError(
+                f"{name} is {values[name]}, seen from the notebook's folder, but this"
+                f" kernel runs in {here}: papermill --cwd {_home(up)}, or a full path"
+            )
+
+
+def _home(up: int) -> str:
+    return "notebooks" if up == 1 else "<the notebook's folder>"
 
 
 def _unrecorded_cells() -> list[str]:

@@ -54,6 +54,12 @@ VARIED = {  # what a table or a figure of a paper varies; of ours, the readings 
 GIVEN_HERE = {"data_root": "../data", "run_dir": "", "seed": 0}
 
 
+@pytest.fixture(autouse=True)
+def in_notebooks(monkeypatch):
+    """Where a notebook's kernel runs."""
+    monkeypatch.chdir(ROOT / "notebooks")
+
+
 @pytest.fixture
 def merge(toy_root):
     def merge(benchmark="plaza", scale="tiny", variant="full", **given):
@@ -351,3 +357,16 @@ def test_a_layer_does_not_repeat_what_it_would_get_anyway():
         layer = read_layer(ROOT / "params" / "papers" / f"{paper}.yaml")
         same = {name for name in layer.keys() & base if layer[name] == base[name]}
         assert not same, f"papers/{paper}.yaml repeats base.yaml"
+
+
+def test_a_kernel_in_another_folder_is_told_before_data_are_drawn_there(
+    monkeypatch, tmp_path
+):
+    cells = [TOY_CELLS["parameters"]]
+    namespace = {}
+    exec(cells[0], namespace)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ParameterError, match="papermill --cwd notebooks, or a full"):
+        check_parameters(cells, namespace)
+    namespace["data_root"] = str(tmp_path)
+    assert check_parameters(cells, namespace)["data_root"] == str(tmp_path)
