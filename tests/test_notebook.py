@@ -226,7 +226,8 @@ quality = {}
 
 
 def test_a_look_that_fails_in_a_notebook_leaves_a_finished_run(tmp_path):
-    path, folder = tmp_path / "lost.ipynb", tmp_path / "run"
+    path, folder = tmp_path / "notebooks" / "lost.ipynb", tmp_path / "run"
+    path.parent.mkdir()
     path.write_text(json.dumps(notebook_of(LOST)))
     execute(path, folder, {"run_dir": str(folder), "variant": "full"})
     record = read_metrics(folder)

@@ -10,6 +10,9 @@ that is not there. Nothing is trained before everything asked for has been check
 """
 
 import argparse
+import io
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -32,11 +35,19 @@ COMMANDS = {  # the module of each, imported when its command is given; and its 
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     """Run one command; return its exit code. `root` holds notebooks/ and params/."""
     words = sys.argv[1:] if arguments is None else list(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of ASCII only
     try:
         args = _parser(root, words[0] if words else "").parse_args(words)
         return args.command(args, root)
     except (ParameterError, RunError) as error:
         return complain(error, 2)
+    except BrokenPipeError:  # who reads has seen enough, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        return complain(f"{error.filename or 'a file'}: {error.strerror or error}", 2)
     except KeyboardInterrupt:
         return complain("interrupted; the same command goes on", INTERRUPTED)
 

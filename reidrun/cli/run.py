@@ -1,7 +1,6 @@
 """`reid run`: the notebooks of papers, executed in run folders."""
 
 import argparse
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,8 +64,9 @@ def run_papers(args: argparse.Namespace, root: Path) -> int:
         if not args.fresh:
             refuse_other_parameters(plan)
     for plan in plans:
-        if args.fresh and (plan.folder / "params.yaml").is_file():
-            shutil.rmtree(plan.folder)
+        if args.fresh:
+            runs.throw_away(plan.folder)
+        runs.make_folder(plan.folder)
     done = [plan for plan in plans if _carry_out(plan, args)]
     if done:
         table = records.score_table(pd.DataFrame(_rows(done, args)))
@@ -98,7 +98,7 @@ def _carry_out(plan: Plan, args: argparse.Namespace) -> bool:
 
 def _rows(done: Sequence[Plan], args: argparse.Namespace) -> list[dict]:
     """Every score of a paper; of several a row each, which can be compared."""
-    every = [records.rows_of(runs.read_metrics(plan.folder)) for plan in done]
+    every = [records.rows_of(records.read_record(plan.folder)) for plan in done]
     rows = [row for rows in every for row in rows]
     several = len(args.papers) > 1
     alone = {"tested_on": args.on, "search": ""}

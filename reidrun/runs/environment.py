@@ -15,15 +15,20 @@ CODE = ("reidlib", "reidrun", "notebooks", "params")
 CODE += ("pyproject.toml", "requirements.lock")
 PACKAGES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pandas")
 PACKAGES += ("pillow", "scipy", "papermill")
+NOT_KNOWN = "not known"
 
 
 def environment() -> dict[str, Any]:
-    """Return versions, commit and hardware; no path and no host name."""
+    """Return versions, commit and hardware; no path and no host name.
+
+    Where git does not tell, commit is NOT_KNOWN and dirty None.
+    """
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    changes = _git(ROOT, "status", "--porcelain", "--", *CODE)
     return {
         "versions": {"python": platform.python_version(), **versions},
-        "commit": _git(ROOT, "rev-parse", "HEAD"),
-        "dirty": bool(_git(ROOT, "status", "--porcelain", "--", *CODE)),
+        "commit": _git(ROOT, "rev-parse", "HEAD") or NOT_KNOWN,
+        "dirty": None if changes is None else bool(changes),
         "hardware": {
             "system": f"{platform.system()} {platform.machine()}",
             "processor": _processor(),
@@ -41,16 +46,17 @@ def tracked(folder: Path, *options: str) -> set[Path] | None:
     """
     if _git(folder, "rev-parse", "--is-inside-work-tree") != "true":
         return None
-    names = _git(folder, "ls-files", "-z", *options).split("\0")
+    names = (_git(folder, "ls-files", "-z", *options) or "").split("\0")
     return {folder / name for name in names if name and (folder / name).is_file()}
 
 
-def _git(folder: Path, *arguments: str) -> str:
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git says; None where it says nothing: no git, no commit, not its owner."""
     try:
         command = ["git", "-C", str(folder), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):  # no git, or no commit yet
-        return ""
+    except (OSError, subprocess.CalledProcessError):
+        return None
     return done.stdout.strip()
 
 

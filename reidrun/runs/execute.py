@@ -16,6 +16,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ipykernel.kernelspec import RESOURCES, get_kernel_dict
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
 from traitlets.config import Config
 
 from reidlib.files import write_text
@@ -23,6 +26,7 @@ from reidrun.runs.folder import (
     FOLDER_PARAMETERS,
     RunError,
     is_complete,
+    make_folder,
     write_parameters,
 )
 
@@ -30,6 +34,7 @@ NOTEBOOK, PAGE, ERROR_LOG = "run.ipynb", "run.html", "error.log"
 AUTOSAVE_SECONDS = 30
 START_SECONDS = 300  # until a kernel answers, on a busy machine
 ERROR_LINES = 40
+LONGEST_TMPDIR = 70  # bytes: a socket's path has at most 107, on macOS 103
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|/)[^)#]+\.(?:ipynb|md)")  # to a file of ours
 OUT_OF_MEMORY = "; most often the memory has run out"
 
@@ -42,7 +47,7 @@ def execute(
     The kernel's folder is the notebook's. `log` shows the output of the cells as it
     comes. Raises RunError with the end of the error; error.log then holds all of it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     (folder / ERROR_LOG).unlink(missing_ok=True)
     write_parameters(folder, parameters)
     try:
@@ -63,7 +68,7 @@ def execute_page(
 
     Raises RunError with the end of the error; `output` then shows all of it.
     """
-    output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(output.parent)
     try:
         _papermill(notebook, output, parameters, log)
     except Exception as error:
@@ -81,12 +86,10 @@ def _papermill(
     os.environ.setdefault(*(shown if log else quiet))  # a bar is an output per refresh
     if log:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
-    with tempfile.TemporaryDirectory(
-        prefix="reid-", ignore_cleanup_errors=True
-    ) as sockets:
+    with _folder_of_sockets() as sockets:
         papermill.execute_notebook(
-            notebook,
-            output,
+            _literal(notebook),
+            _literal(output),
             parameters=dict(parameters),
             kernel_name="python3",
             cwd=notebook.parent,
@@ -99,9 +102,40 @@ def _papermill(
         )
 
 
+def _literal(path: Path) -> str:
+    """A path for papermill, which puts parameters where it sees braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
+def _folder_of_sockets() -> tempfile.TemporaryDirectory:
+    """A folder whose path a socket's name can hold: TMPDIR, or /tmp for a long one."""
+    usual = tempfile.gettempdir()
+    place = usual if len(os.fsencode(usual)) <= LONGEST_TMPDIR else "/tmp"
+    try:
+        return tempfile.TemporaryDirectory(
+            prefix="reid-", dir=place, ignore_cleanup_errors=True
+        )
+    except OSError as error:
+        said = f"{place} cannot be written to ({error.strerror})"
+        raise RunError(f"{said}: set TMPDIR to a short path") from None
+
+
+class ThisPython(AsyncKernelManager):
+    """Kernels of the interpreter that runs this, whatever `python3` is elsewhere.
+
+    JUPYTER_PATH or a user's own folder may have a kernel python3 of another one.
+    """
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """How a kernel is started."""
+        return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
+
+
 def _kernel_config(sockets: str) -> Config:
     """A kernel with sockets in a folder of its own: ports could clash side by side."""
     config = Config()
+    config.NotebookClient.kernel_manager_class = ThisPython
     config.KernelManager.transport = "ipc"
     config.KernelManager.ip = f"{sockets}/kernel"
     return config

@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,10 @@ import yaml
 
 from reidlib.benchmarks import is_drawn
 from reidlib.files import write_bytes, write_text
-from reidlib.reading import read_json, reading
+from reidlib.reading import read_json, reading, shown
 from reidrun.runs.environment import environment, peak_memory
-from reidrun.runs.errors import RunError
-from reidrun.runs.params import FULL
+from reidrun.runs.errors import ParameterError, RunError
+from reidrun.runs.params import FULL, read_layer
 
 if TYPE_CHECKING:
     from reidlib.evaluation.metrics import Scores
@@ -47,6 +48,7 @@ LONGEST_NAME = 120  # bytes: a folder's name may have 255
 AGAIN = "run it again with --fresh"
 QUERIES = "queries.csv.gz"
 EARLY = "scores.json"  # until there is metrics.json
+MARKS = ("params.yaml", "metrics.json", "checkpoint.pt", "run.ipynb")  # of a run
 Tested = str | tuple[str, str]  # a benchmark, or one and how else it was searched
 PICTURES = {True: "drawn pedestrians", False: "photographs"}
 
@@ -78,6 +80,15 @@ def run_folder(
 ) -> Path:
     """Return where a run lives under `outputs`."""
     return outputs / benchmark / paper / f"{variant}-s{seed}"
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder under the outputs; RunError where that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        said = f"{shown(folder)} cannot be made ({error.strerror})"
+        raise RunError(f"{said}: name another folder by --outputs") from None
 
 
 def row_name(tested: Tested) -> str:
@@ -125,11 +136,11 @@ def write_parameters(folder: Path, parameters: Mapping[str, Any]) -> None:
 def differing(folder: Path, parameters: Mapping[str, Any]) -> dict[str, tuple]:
     """Compare a run folder with parameters: name -> (there, wanted) where they differ.
 
-    A folder without params.yaml, or with an empty one, differs in nothing. A parameter
-    that is newer than the run has the value that the run was made with (ADDED).
+    Without params.yaml those of the record count; a folder without either differs in
+    nothing. A parameter that is newer than the run has the value that the run was made
+    with (ADDED). Raises RunError for a params.yaml that cannot be read.
     """
-    path = folder / "params.yaml"
-    there = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else None
+    there = _parameters_of(folder)
     if not there:
         return {}
     wanted = recorded(parameters)
@@ -139,6 +150,23 @@ def differing(folder: Path, parameters: Mapping[str, Any]) -> dict[str, tuple]:
         for name in sorted(there.keys() | wanted.keys())
         if there.get(name) != wanted.get(name)
     }
+
+
+def _parameters_of(folder: Path) -> dict[str, Any]:
+    path = folder / "params.yaml"
+    if path.is_file():
+        try:
+            return read_layer(path)
+        except ParameterError as error:
+            remedy = "--fresh throws the run away, --outputs DIR keeps both"
+            raise RunError(f"{shown(path)}: {error}; {remedy}") from None
+    return read_metrics(folder).get("parameters", {}) if is_complete(folder) else {}
+
+
+def throw_away(folder: Path) -> None:
+    """Delete a folder if it holds a run, or what is left of one."""
+    if any((folder / name).exists() for name in MARKS):
+        shutil.rmtree(folder)
 
 
 def is_complete(folder: Path) -> bool:

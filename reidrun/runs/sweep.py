@@ -147,7 +147,7 @@ def run(
 
 
 def _start(plan: Plan, jobs: int) -> _Run:
-    plan.folder.mkdir(parents=True, exist_ok=True)
+    runs.make_folder(plan.folder)
     order = [str(plan.notebook), str(plan.folder), plan.parameters]
     # for errors before `execute` writes its own log, as of an import
     with (plan.folder / execute.ERROR_LOG).open("w") as log:

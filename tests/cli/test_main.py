@@ -365,3 +365,41 @@ def test_ctrl_c_is_no_traceback(reid, monkeypatch):
     monkeypatch.setattr(run_command, "make_plan", interrupt)
     code, _, err = reid("run", "toy", "--on", "plaza")
     assert code == 130 and "the same command goes on" in err
+
+
+@pytest.mark.parametrize("place", ["afile", "/proc/nothing"])
+def test_outputs_that_cannot_be_made_are_a_line(reid, toy_root, place):
+    (toy_root / "afile").touch()
+    code, _, err = reid("run", "toy", "--on", "plaza", "--outputs", toy_root / place)
+    assert code == 2 and len(err.splitlines()) == 1
+    assert "cannot be made" in err and "by --outputs" in err
+
+
+def test_names_with_escape_sequences_are_spelled_out(reid, toy_root):
+    folder = toy_root / "outputs/plaza/toy/\x1b[31mred-s0"
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text("{")
+    code, out, err = reid("results")
+    assert code == 2 and "\\x1b[31mred-s0" in err and "\x1b" not in out + err
+
+
+def test_fresh_throws_away_a_run_whose_params_are_gone(reid, toy_root, executed):
+    assert reid("run", "toy", "--on", "plaza")[0] == 0
+    folder = toy_root / "outputs/plaza/toy/full-s0"
+    (folder / "params.yaml").unlink()
+    assert reid("run", "toy", "--on", "plaza", "--fresh")[0] == 0
+    assert len(executed) == 2
+
+
+def test_a_terminal_of_ascii_only_shows_a_table(toy_root):
+    import os
+    import subprocess
+    import sys
+
+    words = ["results", "--outputs", "outputs"]
+    command = [sys.executable, "-m", "reidrun.cli.main", *words]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run(
+        command, cwd=cli.ROOT, env=environment, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -15,6 +15,7 @@ from reidlib.files import write_text
 from reidrun.reports import records
 from reidrun.reports.tables import labelled, percent_table
 from reidrun.runs import folder as runs
+from reidrun.runs.environment import environment
 
 PARAMETERS = {
     "benchmark": "plaza",
@@ -92,7 +93,8 @@ def test_the_record_is_written_last_and_read_back_exactly(tmp_path, monkeypatch)
             module, "write_bytes", lambda path, content: written.append(path.name)
         )
     record = save(folder, 1 / 3)
-    assert written[-1] == "metrics.json" and len(written) == 4
+    early = ["params.yaml", "scores.json", "history.csv", "queries.csv.gz"]
+    assert written == [*early, "metrics.json"]
     assert not runs.is_complete(folder)
     monkeypatch.undo()
     assert save(folder, 1 / 3)["scores"] == record["scores"]
@@ -301,3 +303,37 @@ def test_a_record_that_is_no_object_is_named(tmp_path, text):
 def test_the_name_of_a_variant_is_no_longer_than_a_folders_may_be(text):
     name = runs.variant_name("full", {"prompt": text})
     assert len(f"{name}-s4294967295".encode()) <= 255
+
+
+def test_a_commit_that_git_does_not_tell_is_not_known(monkeypatch):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    found = environment()
+    assert (found["commit"], found["dirty"]) == ("not known", None)
+
+
+@pytest.mark.parametrize(
+    "content", [b"a: [1", b"hello", b"- a", b"\xff\xfe", b"a: {b: 1}"]
+)
+def test_parameters_that_cannot_be_read_are_refused_by_name(tmp_path, content):
+    (tmp_path / "params.yaml").write_bytes(content)
+    with pytest.raises(
+        runs.RunError, match="(?s)params.yaml: .*--fresh throws the run"
+    ):
+        runs.differing(tmp_path, PARAMETERS)
+
+
+def test_without_its_params_a_run_is_known_by_its_record(tmp_path):
+    save(tmp_path)
+    (tmp_path / "params.yaml").unlink()
+    assert runs.differing(tmp_path, PARAMETERS) == {}
+    assert runs.differing(tmp_path, PARAMETERS | {"epochs": 3}) == {"epochs": (2, 3)}
+
+
+@pytest.mark.parametrize("left", ["params.yaml", "metrics.json", "checkpoint.pt"])
+def test_what_is_left_of_a_run_is_thrown_away_and_nothing_else(tmp_path, left):
+    run, other = tmp_path / "run", tmp_path / "other"
+    run.mkdir(), other.mkdir()
+    (run / left).touch(), (other / "letter.txt").touch()
+    for folder in (run, other, tmp_path / "absent"):
+        runs.throw_away(folder)
+    assert not run.exists() and (other / "letter.txt").is_file()
