@@ -60,7 +60,7 @@ def test_looks_before_training_change_no_model(paper, data_root, monkeypatch):
         if source.startswith(injected.SCHEMA_MARK):
             space["In"].append(f"{injected.INJECTED_MARK}\n{assigned}")
             exec(assigned, space)
-        if made is None and "model" in space:
+        if source.startswith("training.initialise(model"):
             made = deepcopy(space["model"]).to("cpu")
     plt.close("all")
     model = space["model"]
