@@ -6,6 +6,7 @@ opens its runs by `study = open_study(parameters)`.
 """
 
 import inspect
+import logging
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from reidrun.reports.published import HEADLINES, published
 from reidrun.reports.study import Study, gather
 from reidrun.runs import sweep
 from reidrun.runs.environment import environment
-from reidrun.runs.folder import Tested, flat, save_run, write_scores
+from reidrun.runs.folder import PROGRESS, Tested, flat, save_run, write_scores
 from reidrun.runs.injected import check_parameters, declared
 from reidrun.runs.schema import ParameterError
 
@@ -168,6 +169,8 @@ def start_run(paper: str) -> NotebookRun:
     compact_output()
     seed_everything(parameters["seed"])
     run_dir = parameters["run_dir"]
+    if run_dir:
+        _log_progress(Path(run_dir) / PROGRESS)
     return NotebookRun(
         paper,
         parameters,
@@ -176,6 +179,15 @@ def start_run(paper: str) -> NotebookRun:
         Path(run_dir) / "checkpoint.pt" if run_dir else None,
         started,
     )
+
+
+def _log_progress(path: Path) -> None:
+    """Let trainings say in a file how far they are; `reid run` shows its lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8", delay=True)
+    training = logging.getLogger("reidlib.training")
+    training.setLevel(logging.INFO)
+    training.handlers, training.propagate = [handler], False
 
 
 def open_study(parameters: Mapping[str, Any]) -> Study:

@@ -5,6 +5,7 @@ training has come to, preflight.py refuses what cannot be trained, seeding.py se
 Epochs count from 0 in samplers and schedules, from 1 in the history and in messages.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 
@@ -21,6 +22,7 @@ from reidlib.training.seeding import epoch_seed, seed_everything
 from reidlib.training.state import NOT_KEPT, Checkpoint, RunState
 from reidlib.training.step import Step
 
+logger = logging.getLogger(__name__)
 Evaluate = Callable[[], Mapping[str, float]]
 
 
@@ -78,9 +80,21 @@ def fit(
             run.record(row, perf_counter() - start)
             if epoch in saves:
                 run.save()
+            _say_progress(run, epochs)
             bar.set_postfix(epoch=epoch, loss=f"{row['loss']:.4g}", refresh=False)
     step.model.eval()
     return run.history()
+
+
+def _say_progress(run: RunState, epochs: int) -> None:
+    """Log epoch, loss and the time that is left, as long as an epoch took so far."""
+    done = len(run.rows)
+    left = (epochs - done) * sum(run.seconds) / done
+    minutes, seconds = divmod(round(left), 60)
+    loss = run.rows[-1]["loss"]
+    logger.info(
+        f"epoch {done} of {epochs}, loss {loss:.4g}, {minutes}:{seconds:02} left"
+    )
 
 
 def _train_epoch(

@@ -84,7 +84,13 @@ def _carry_out(plan: Plan, args: argparse.Namespace) -> bool:
         begun = (plan.folder / "checkpoint.pt").is_file()
         say(f"{plan.title}: {'going on' if begun else 'running'}")
         try:
-            execute.execute(plan.notebook, plan.folder, plan.parameters, log=args.log)
+            execute.execute(
+                plan.notebook,
+                plan.folder,
+                plan.parameters,
+                log=args.log,
+                report=lambda line: print(f"  {line}", flush=True),
+            )
         except RunError as error:
             complain(f"{plan.title} failed (paths are seen from notebooks/)\n{error}")
             point_at(plan.folder, execute.NOTEBOOK, execute.ERROR_LOG)

@@ -12,7 +12,8 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from traitlets.config import Config
 from reidlib.files import write_text
 from reidrun.runs.folder import (
     FOLDER_PARAMETERS,
+    PROGRESS,
     RunError,
     is_complete,
     make_folder,
@@ -32,6 +34,7 @@ from reidrun.runs.folder import (
 
 NOTEBOOK, PAGE, ERROR_LOG = "run.ipynb", "run.html", "error.log"
 AUTOSAVE_SECONDS = 30
+LOOK_SECONDS = 0.5  # between two looks at how far a run is
 START_SECONDS = 300  # until a kernel answers, on a busy machine
 ERROR_LINES = 40
 LONGEST_TMPDIR = 70  # bytes: a socket's path has at most 107, on macOS 103
@@ -40,18 +43,25 @@ OUT_OF_MEMORY = "; most often the memory has run out"
 
 
 def execute(
-    notebook: Path, folder: Path, parameters: Mapping[str, Any], *, log: bool = False
+    notebook: Path,
+    folder: Path,
+    parameters: Mapping[str, Any],
+    *,
+    log: bool = False,
+    report: Callable[[str], object] | None = None,
 ) -> None:
     """Execute a notebook with parameters; leave folder/run.ipynb and what it writes.
 
     The kernel's folder is the notebook's. `log` shows the output of the cells as it
-    comes. Raises RunError with the end of the error; error.log then holds all of it.
+    comes, `report` gets a line per epoch. Raises RunError with the end of the error;
+    error.log then holds all of it.
     """
     make_folder(folder)
     (folder / ERROR_LOG).unlink(missing_ok=True)
     write_parameters(folder, parameters)
     try:
-        execute_page(notebook, folder / NOTEBOOK, parameters, log=log)
+        with _reported(folder / PROGRESS, report):
+            execute_page(notebook, folder / NOTEBOOK, parameters, log=log)
         if not is_complete(folder):
             raise RunError(f"{notebook.name} ended without metrics.json: call run.save")
     except RunError as error:
@@ -59,6 +69,35 @@ def execute(
         whole = error.__cause__ or error
         write_text(folder / ERROR_LOG, f"{str(whole).rstrip()}{_remedy(whole)}\n")
         raise
+
+
+@contextmanager
+def _reported(path: Path, report: Callable[[str], object] | None) -> Iterator[None]:
+    """Report the lines of a file as they come, and remove it in the end."""
+    path.unlink(missing_ok=True)
+    ended, shown = threading.Event(), 0
+
+    def follow() -> None:
+        nonlocal shown
+        while True:
+            last = ended.wait(LOOK_SECONDS)
+            lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+            for line in lines[shown:]:
+                report(line)
+            shown = len(lines)
+            if last:
+                return
+
+    follower = threading.Thread(target=follow, daemon=True)
+    if report:
+        follower.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if report:
+            follower.join()
+        path.unlink(missing_ok=True)
 
 
 def execute_page(

@@ -48,6 +48,7 @@ LONGEST_NAME = 120  # bytes: a folder's name may have 255
 AGAIN = "run it again with --fresh"
 QUERIES = "queries.csv.gz"
 EARLY = "scores.json"  # until there is metrics.json
+PROGRESS = "progress.log"  # while it is trained
 MARKS = ("params.yaml", "metrics.json", "checkpoint.pt", "run.ipynb")  # of a run
 Tested = str | tuple[str, str]  # a benchmark, or one and how else it was searched
 PICTURES = {True: "drawn pedestrians", False: "photographs"}
