@@ -16,8 +16,8 @@ demo: .venv/ready  ## train all four papers on drawn pedestrians, two epochs eac
 test: .venv/ready  ## all tests, doctests and every notebook
 	$(BIN)/pytest -q -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=600 --nbval-kernel-startup-timeout=300 tests reidlib reidrun notebooks
 
-lab: .venv/ready  ## open the notebooks
-	$(BIN)/jupyter lab notebooks
+lab: .venv/ready  ## open the notebooks; outputs/, docs/ and params/ lie beside them
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks
 
 check: .venv/ready  ## before a commit: style, rooms, the form of notebooks, tests of what changed
 	$(BIN)/ruff check .

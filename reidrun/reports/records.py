@@ -106,3 +106,20 @@ def score_table(rows: pd.DataFrame) -> pd.DataFrame:
     for name in ("mAP", "rank1", "rank5", "rank10"):
         table[name.replace("rank", "rank-")] = (100 * rows[name]).round(1)
     return table
+
+
+def summary_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same over seeds: mean ± standard deviation, a row per variant and test."""
+    table = score_table(rows).assign(mAP=100 * rows["mAP"])
+    table["rank-1"] = 100 * rows["rank1"]
+    names = ["paper", "variant", "trained on", "tested on", "pictures"]
+    groups = table.groupby(names, sort=False)
+    summary = groups.agg(seeds=("seed", "nunique"))
+    for score in ("mAP", "rank-1"):
+        summary[score] = groups[score].agg(_mean_and_deviation)
+    return summary.reset_index()
+
+
+def _mean_and_deviation(values: pd.Series) -> str:
+    deviation = f" ± {values.std():.1f}" if len(values) > 1 else ""
+    return f"{values.mean():.1f}{deviation}"

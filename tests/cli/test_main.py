@@ -33,6 +33,7 @@ def executed(monkeypatch):
     calls = []
 
     def stand_in(notebook, output, parameters, log):
+        (output.parent / runs.PROGRESS).write_text("epoch 1 of 1, loss 2, 0:00 left")
         calls.append(dict(parameters))
         folder = output.parent
         shutil.copy(notebook, output)
@@ -320,11 +321,29 @@ def test_an_incomplete_command_shows_its_use(reid, arguments):
     assert code == 2 and "usage: reid" in err
 
 
+def test_a_run_says_how_far_it_is_and_keeps_no_log_of_it(reid, executed, toy_root):
+    _, out, _ = reid("run", "toy", "--on", "plaza")
+    assert "\n  epoch 1 of 1, loss 2, 0:00 left\n" in out
+    assert not (toy_root / "outputs/plaza/toy/full-s0" / runs.PROGRESS).exists()
+
+
 def test_results_are_printed(reid, executed):
     reid("run", "toy", "--on", "plaza", "--seed", 4)
+    reid("run", "toy", "--on", "plaza", "--seed", 5)
+    reid("run", "toy", "--on", "plaza", "--seed", 4, "-p", "epochs", 1)
     code, out, _ = reid("results")
     assert code == 0
-    assert re.search(r"toy +full +4 .*drawn pedestrians +50\.0", out)
+    assert re.search(r"toy +full .*drawn pedestrians +2 50\.0 ± 0\.0", out)
+    assert "epochs=1" not in out and "1 runs of other variants: --paper PAPER" in out
+    code, out, _ = reid("results", "--paper", "toy", "--on", "plaza")
+    assert code == 0 and re.search(r"full\+epochs=1 .* 1 +50\.0 ", out)
+    code, out, _ = reid("results", "--csv", "--variant", "full")
+    assert [line.split(",")[:3] for line in out.splitlines()[1:]] == [
+        ["toy", "full", "4"],
+        ["toy", "full", "5"],
+    ]
+    code, _, err = reid("results", "--variant", "fulll")
+    assert code == 2 and "no finished run of variant fulll: full, full+epochs=1" in err
 
 
 def test_results_are_written(reid, executed, toy_root):
@@ -334,7 +353,7 @@ def test_results_are_written(reid, executed, toy_root):
     readme = toy_root / "README.md"
     readme.write_text(f"# House\n{results.START}\n{results.END}\n")
     code, out, _ = reid("results", "--write")
-    assert code == 0
+    assert code == 0 and "rank-1" not in out, "the table is in the README"
     assert (
         "README.md, " in out and "outputs/index.html" in out and "left out" not in out
     )
