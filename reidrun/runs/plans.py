@@ -231,15 +231,31 @@ def _refuse_unknown_sets(parameters: Mapping[str, Any]) -> None:
 
 
 def refuse_missing_files(plans: Iterable[Plan]) -> None:
-    """Raise ParameterError for weights and data of these plans that are not here.
+    """Raise ParameterError for weights, data and GPU of plans that are not here.
 
     A line each, before the first of them runs. For runs that this machine is about to
     make: a finished one needs no data any more, and a queued one is a `reid run` that
     checks on the machine where it runs.
     """
+    plans = list(plans)
     missing = [fault for plan in plans for fault in _missing_files(plan)]
+    missing += [fault for plan in plans for fault in _missing_device(plan.parameters)]
     if missing:
         raise ParameterError("\n".join(dict.fromkeys(missing)))
+
+
+def _missing_device(values: Mapping[str, Any]) -> list[str]:
+    wanted = values.get("device")
+    precise = values.get("precision") == "fp16"
+    if wanted != "cuda" and not precise:
+        return []
+    import torch  # takes seconds, and most runs ask for no device
+
+    if torch.cuda.is_available():
+        return []
+    if precise:
+        return ["precision: fp16 needs a GPU, and torch sees none here: take fp32"]
+    return ["device: cuda, but torch sees no GPU here: take auto or cpu"]
 
 
 def _missing_files(plan: Plan) -> list[str]:

@@ -9,6 +9,7 @@ from reidlib.benchmarks.fixtures import write_fixture
 from reidrun.runs import folder as runs
 from reidrun.runs import sweep as sweeps
 from reidrun.runs import workflow as batches
+from reidrun.runs.environment import ROOT
 from reidrun.runs.plans import make_plan, refuse_missing_files, refuse_other_parameters
 from reidrun.runs.schema import ParameterError
 
@@ -212,3 +213,25 @@ def test_what_is_asked_twice_is_planned_once_in_the_order_of_the_file(sweep):
     assert sweep(seeds=[0, 0]) == sweep(variants=["plain", "full", "plain"]) == sweep()
     (one,) = sweep(variants=["plain"], overrides={"epochs": 3})
     assert one.folder.name == "plain+epochs=3-s0"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("device", "cuda", "torch sees no GPU here"),
+        ("precision", "fp16", "needs a GPU"),
+    ],
+)
+def test_a_gpu_that_is_not_here_is_missed_before_a_kernel_starts(
+    monkeypatch, name, value, words
+):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    asked = {"benchmark": "smoke", "seed": 0, "overrides": {name: value}}
+    places = {"outputs": ROOT / "no", "data_root": ROOT / "data"}
+    made = make_plan(ROOT, "fanet", **asked, **places)
+    with pytest.raises(ParameterError, match=words):
+        refuse_missing_files([made])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    refuse_missing_files([made])
