@@ -1,0 +1,23 @@
+"""What rendering people needs beyond the usual: a body model and a path tracer.
+
+`from reidlib.rendered.extra import anny, mitsuba, torch` imports them, or says how to
+install them. Nobody who only reads rendered sets needs them.
+"""
+
+import importlib
+from typing import Any
+
+REMEDY = "rendering people needs the extra [render]: pip install -e '.[render]'"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("anny", "mitsuba", "torch"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(f"{error}; {REMEDY}") from error
+    if name == "mitsuba":
+        module.set_variant("scalar_rgb")  # needs neither LLVM nor a GPU
+        importlib.import_module("drjit").set_thread_count(1)  # processes do the rest
+    return module
