@@ -37,6 +37,10 @@ class Anatomy(NamedTuple):
     parents: tuple[int, ...]
     average: "Shape"
 
+    def used(self, group: str) -> NDArray[np.int64]:
+        """Indices of the vertices of a group."""
+        return _used(group)
+
     def share(self, *prefixes: str) -> Array:
         """(V,) share of each vertex's weight on bones with these prefixes."""
         chosen = [bone.startswith(prefixes) for bone in self.bones]
@@ -72,6 +76,11 @@ def anatomy() -> Anatomy:
     )
     parents = tuple(int(parent) for parent in model.bone_parents)
     return Anatomy(_faces(), weights, tuple(model.bone_labels), parents, shape(AVERAGE))
+
+
+@cache
+def _used(group: str) -> NDArray[np.int64]:
+    return np.unique(anatomy().faces[group])
 
 
 def _faces() -> dict[str, NDArray[np.int64]]:
@@ -164,7 +173,7 @@ def posed(body: Shape, pose: Pose) -> Posed:
     blended = known.weights @ flat  # (V, 12)
     moved = np.einsum("vij,vj->vi", blended[:, :9].reshape(-1, 3, 3), body.vertices)
     moved += blended[:, 9:]
-    ground = moved[np.unique(known.faces["body"]), 2].min()
+    ground = moved[known.used("body"), 2].min()
     moved[:, 2] -= ground
     joints[:, 2] -= ground
     return Posed(np.round(moved * 2**14) / 2**14, rotations, joints, body.joints)

@@ -62,11 +62,11 @@ class Camera:
 
 # sky, sun (times a tint), height of the sun's rays, noise, motion
 LIGHTS = {
-    "sunny": ((0.42, 0.5, 0.64), (2.1, 1.95, 1.7), (-1.0, -0.6), 2.0, 0.3),
-    "overcast": ((0.74, 0.78, 0.84), (0.12, 0.12, 0.12), (-1.5, -1.0), 2.5, 0.4),
-    "low sun": ((0.34, 0.38, 0.5), (1.6, 1.2, 0.75), (-0.42, -0.3), 3.0, 0.4),
-    "evening": ((0.1, 0.12, 0.17), (0.34, 0.24, 0.12), (-2.5, -1.6), 6.0, 1.0),
-    "lamps": ((0.44, 0.43, 0.39), (0.5, 0.47, 0.4), (-3.5, -2.0), 3.5, 0.6),
+    "sunny": ((0.42, 0.5, 0.64), (2.1, 1.95, 1.7), (-1.0, -0.6), 1.2, 0.3),
+    "overcast": ((0.74, 0.78, 0.84), (0.12, 0.12, 0.12), (-1.5, -1.0), 1.5, 0.4),
+    "low sun": ((0.34, 0.38, 0.5), (1.6, 1.2, 0.75), (-0.42, -0.3), 1.8, 0.4),
+    "evening": ((0.1, 0.12, 0.17), (0.34, 0.24, 0.12), (-2.5, -1.6), 4.0, 1.0),
+    "lamps": ((0.44, 0.43, 0.39), (0.5, 0.47, 0.4), (-3.5, -2.0), 2.2, 0.6),
 }
 
 
@@ -96,10 +96,10 @@ def camera(world: str, camid: int) -> Camera:
             rng.uniform(-0.8, 0.9),
             rng.uniform(steep, flat),
         ),
-        exposure=rng.uniform(0.8, 1.25) * 0.86 / brightness,
+        exposure=rng.uniform(0.8, 1.25) * 1.0 / brightness,
         balance=(1 + warmth, 1 + rng.gauss(0, 0.025), 1 - warmth),
         saturation=rng.uniform(0.8, 1.15),
-        contrast=rng.uniform(0.9, 1.25),
+        contrast=rng.uniform(1.0, 1.3),
         haze=max(0.0, rng.gauss(0.0, 0.003)),
         focal=rng.uniform(380, 780),
         blur=rng.uniform(0.1, 0.6),

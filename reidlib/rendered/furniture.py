@@ -44,9 +44,8 @@ def car(rng: Random) -> list[Piece]:
     glass = blob(
         (middle, 0, 0.95), (half, 0.8, top - 1.0), GLASS, rows=9, squareness=0.6
     )
-    roof = blob(
-        (middle - 0.05, 0, top - 0.07), (0.68 * half, 0.66, 0.08), paint, rows=7
-    )
+    lid = (0.7 * half, 0.68, 0.09)
+    roof = blob((middle, 0, top - 0.07), lid, paint, rows=9, squareness=0.5)
     body = blob((0, 0, 0.62), (2.2, 0.9, 0.36), paint, rows=11, squareness=0.4)
     pieces = [body, glass, replace(roof, smooth=True)]
     for x in (middle - half * 0.85, middle + 0.05, middle + half * 0.8):
@@ -74,7 +73,7 @@ def tree(rng: Random) -> list[Piece]:
     for _ in range(7):
         center = rng.normal(0, 0.7, 3) + [0, 0, 3.6]
         radii = rng.uniform(0.7, 1.2, 3)
-        crown.append(blob(center, radii, leaves, rng, 0.18))
+        crown.append(blob(center, radii, leaves, rng, 0.18, rows=6))
     return [trunk, joined(crown)]
 
 

@@ -44,7 +44,7 @@ def _on_head(fit: Fitting, piece: Piece, label: Detail, bone: str = "head") -> P
 
 def _face_at(fit: Fitting, height: float) -> float:
     """y of the face's middle line at a height of the body at rest."""
-    points = fit.rest.vertices[np.unique(anatomy().faces["body"])]
+    points = fit.rest.vertices[anatomy().used("body")]
     near = (np.abs(points[:, 0]) < 0.012) & (np.abs(points[:, 2] - height) < 0.008)
     return float(points[near, 1].min())
 

@@ -16,7 +16,7 @@ CLOTHES: dict[str, tuple[int, int, int]] = {  # sRGB
     "grey": (118, 120, 124),
     "white": (226, 225, 220),
     "navy": (36, 44, 72),
-    "blue": (56, 84, 134),
+    "blue": (60, 82, 122),
     "light blue": (142, 166, 192),
     "red": (158, 44, 46),
     "burgundy": (94, 32, 44),
@@ -180,7 +180,11 @@ def _changed(rng: Random, one: Identity) -> Identity:
     """The same person but for one thing that can be seen."""
     free = [name for name in CHANGES if _is_free(one, name)]
     name = rng.choice(free)
-    others = [value for value in CHANGES[name] if value != getattr(one, name)]
+    same = {
+        getattr(one, name),
+        *((one.second_color, one.inner) if "upper" in name else ()),
+    }
+    others = [value for value in CHANGES[name] if value not in same]
     change = {name: rng.choice(others)}
     if name in ("hat", "bag") and not getattr(one, name):
         odds = UPPER_ODDS if name == "hat" else BAG_ODDS
@@ -211,8 +215,6 @@ def _is_free(one: Identity, name: str) -> bool:
         return not one.inner
     if name in ("hair", "haircut"):
         return not one.hat and one.haircut != "bald" and (one.woman or name == "hair")
-    if name == "upper_color":
-        return one.second_color not in (one.upper_color, "")
     return True
 
 

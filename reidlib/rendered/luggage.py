@@ -46,7 +46,7 @@ def _bulge(fit: Fitting) -> float:
 
 def _surface_y(fit: Fitting, x: float, height: float, front: bool) -> float:
     """y of the clothed front or back of the body at rest."""
-    points = fit.rest.vertices[np.unique(anatomy().faces["helper-tights"])]
+    points = fit.rest.vertices[anatomy().used("helper-tights")]
     near = np.hypot(points[:, 0] - x, points[:, 2] - height) < 0.045
     found, bulge = points[near, 1], _bulge(fit)
     return float(found.min() - bulge) if front else float(found.max() + bulge)
@@ -86,7 +86,7 @@ def _shoulder_bag(fit: Fitting, surface: Surface) -> list[Piece]:
     """At the left hip, on a strap from the right shoulder."""
     hip = _joint(fit, "upperleg01.L")
     shoulder = _joint(fit, "shoulder01.R")
-    points = fit.rest.vertices[np.unique(anatomy().faces["helper-tights"])]
+    points = fit.rest.vertices[anatomy().used("helper-tights")]
     near = np.abs(points[:, 2] - hip[2] - 0.05) < 0.03
     side = points[near & (points[:, 0] < 0.3), 0].max() + _bulge(fit)
     bag = blob(

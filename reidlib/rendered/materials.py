@@ -40,6 +40,11 @@ def _cells(rows: int, columns: int, shifted: bool) -> tuple[Array, Array, Array]
     return number, up % 1 + 0 * right, right % 1 + 0 * up
 
 
+def _dull(color: Array) -> Array:
+    """Colors (..., 3) halfway to their grey: what stands outdoors has faded."""
+    return (color + color.mean(axis=-1, keepdims=True)) / 2
+
+
 def _painted(gray: Array, color: Array) -> Array:
     return np.clip(gray[..., None] * color, 0.005, 0.85)
 
@@ -166,8 +171,8 @@ def water(rng: Random) -> Array:
 def steel(rng: Random) -> Array:
     """Corrugated sheet, as of containers and shutters."""
     wave = 0.8 + 0.25 * np.sin(np.arange(SIZE) / SIZE * 2 * np.pi * 16)
-    hue = rng.dirichlet([1.2, 1.2, 1.2]) * rng.uniform(0.3, 0.8)
-    return _painted(wave[None] * _dirt(rng), hue + 0.04)
+    hue = _dull(rng.dirichlet([1.2, 1.2, 1.2]) * rng.uniform(0.3, 0.7))
+    return _painted(wave[None] * _dirt(rng), hue + 0.03)
 
 
 def windows(rng: Random) -> Array:
@@ -188,14 +193,14 @@ def shop(rng: Random) -> Array:
     """A shop: a sign with letters over a window with goods, and a door."""
     base = rng.uniform(0.06, 0.4) * np.ones(3) * rng.uniform(0.75, 1.1, 3)
     front = np.ones((SIZE, SIZE, 3)) * base
-    glass = 0.05 + 0.05 * _noise(rng, 6)[..., None] * np.ones(3)
-    goods = rng.uniform(0.03, 0.5, (10, 16, 3)) ** 1.6
+    glass = np.clip(0.05 + 0.05 * _noise(rng, 6)[..., None] * np.ones(3), 0.01, 1)
+    goods = _dull(rng.uniform(0.03, 0.5, (10, 16, 3)) ** 1.6)
     shelf = goods.repeat(9, 0).repeat(16, 1)[:90, :SIZE]
     glass[24:114] = np.where(rng.random((90, SIZE, 1)) < 0.85, shelf, glass[24:114])
     front[16:172, 8:-8] = glass[16:172, 8:-8] * 0.8 + 0.03
     for post in np.linspace(8, SIZE - 12, int(rng.integers(3, 6))).astype(int):
         front[16:172, post : post + 4] = base * 0.5
-    sign = rng.dirichlet([0.8, 0.8, 0.8]) * rng.uniform(0.3, 1.2)
+    sign = _dull(rng.dirichlet([0.8, 0.8, 0.8]) * rng.uniform(0.3, 1.2))
     front[184:232] = np.clip(sign, 0.02, 0.8)
     ink = 0.75 if sign.sum() < 0.8 else 0.03
     for start in range(int(rng.integers(30, 60)), 200, 18):
@@ -229,11 +234,11 @@ def train(rng: Random) -> Array:
 
 def poster(rng: Random) -> Array:
     """An advertisement: a few blocks of color."""
-    sheet = np.ones((SIZE, SIZE, 3)) * rng.uniform(0.03, 0.8, 3)
+    sheet = np.ones((SIZE, SIZE, 3)) * _dull(rng.uniform(0.03, 0.8, 3))
     for _ in range(6):
         y, x = rng.integers(0, 190, 2)
         h, w = rng.integers(20, 120, 2)
-        sheet[y : y + h, x : x + w] = rng.uniform(0.02, 0.8, 3)
+        sheet[y : y + h, x : x + w] = _dull(rng.uniform(0.02, 0.8, 3))
     return sheet
 
 

@@ -17,7 +17,7 @@ class Surface:
     """How a piece reflects: a color in 0..1 (linear), or a texture over uv.
 
     texture   (h, w, 3) linear reflectance, repeated outside of 0..1; None: the color
-    gloss     share of light that is reflected as by varnish, 0 for cloth and stone
+    gloss     0 for cloth and stone, 1 for varnish
     """
 
     color: Color = (0.5, 0.5, 0.5)
@@ -117,6 +117,17 @@ def joined(pieces: Sequence[Piece]) -> Piece:
         uv=np.concatenate([piece.uv for piece in pieces]) if with_uv else None,
         labels=np.concatenate(labels),
     )
+
+
+def merged(pieces: Sequence[Piece]) -> list[Piece]:
+    """The same triangles in fewer pieces: one for each surface and name."""
+    groups: dict[tuple[Any, ...], list[Piece]] = {}
+    for piece in pieces:
+        surface = piece.surface
+        look = (id(surface.texture), surface.color, surface.gloss)
+        key = (*look, piece.uv is None, piece.smooth, piece.name)
+        groups.setdefault(key, []).append(piece)
+    return [joined(group) for group in groups.values()]
 
 
 def lathe(

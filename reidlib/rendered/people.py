@@ -8,7 +8,7 @@ from reidlib.rendered.gait import Moment, pose
 from reidlib.rendered.heads import dressed_head
 from reidlib.rendered.identities import CLOTHES, Identity
 from reidlib.rendered.luggage import IN_HAND, carried, phone, umbrella
-from reidlib.rendered.meshes import Piece
+from reidlib.rendered.meshes import Piece, merged
 from reidlib.rendered.prints import linear
 
 
@@ -52,4 +52,4 @@ def pieces(person: Identity, caught: Moment, folds: int) -> list[Piece]:
     if caught.raised:
         color = Random(f"{person.seed}/umbrella").choice(list(CLOTHES.values()))
         found += umbrella(fit, caught.raised, linear(color))
-    return found
+    return merged(found)

@@ -25,10 +25,10 @@ from reidlib.rendered.staging import (
     scenery,
     stand,
 )
-from reidlib.rendered.tracer import Stage, shape
+from reidlib.rendered.tracer import Place, picture, truth
 from reidlib.rendered.truth import counts, parts, visible_share
 
-SAMPLES = 12  # rays of a pixel
+SAMPLES = 9  # rays of a pixel
 
 
 class Rendering(NamedTuple):
@@ -55,7 +55,8 @@ class Scene(NamedTuple):
     here: Standing
     front: Obstacle
     frame: Window
-    stage: Stage
+    place: Place
+    moving: list[Piece]
 
 
 def who(shot: Shot, rng: Random) -> Identity:
@@ -76,10 +77,9 @@ def arrange(shot: Shot, size: tuple[int, int], rng: Random) -> Scene:
     behind = passers_by(here, eye, rng)
     hidden = rng.random() < shot.occlusion
     front = obstacle(here, eye, frame, size, rng) if hidden else NOTHING
-    place, shapes = scenery(shot.world, shot.camid)
     moving = [*here.pieces, *behind, *front.pieces]
-    stage = Stage([*place, *moving], [*shapes, *map(shape, moving)], light_of(eye, rng))
-    return Scene(eye, person, here, front, frame, stage)
+    place = scenery(shot.world, shot.camid).facing(frame.view)
+    return Scene(eye, person, here, front, frame, place, moving)
 
 
 def render(shot: Shot, height: int = HEIGHT) -> Rendering:
@@ -89,16 +89,17 @@ def render(shot: Shot, height: int = HEIGHT) -> Rendering:
     """
     rng = Random(shot.seed)
     size = (height * WIDTH // HEIGHT, height)
-    eye, person, here, front, frame, stage = arrange(shot, size, rng)
-    truth = stage.truth(frame.view, size)
-    light = stage.picture(frame.view, size, SAMPLES, rng.getrandbits(31))
-    image = develop(light, truth.depth, eye, eye.focal * frame.angle, rng)
+    eye, person, here, front, frame, place, moving = arrange(shot, size, rng)
+    seed, light = rng.getrandbits(31), light_of(eye, rng)
+    rays = picture(place, moving, light, frame.view, size, SAMPLES, seed)
+    known = truth(place, moving, frame.view, size)
+    image = develop(rays, known.depth, eye, eye.focal * frame.angle, rng)
     box = part_of(rng) if shot.framing == "partial" else (0.0, 0.0, 1.0, 1.0)
     left, top, right, bottom = corners = _pixels(box, size)
-    seen = counts(truth.labels[top:bottom, left:right])
-    whole = front.alone or counts(truth.labels)
-    details = _cut(Image.fromarray(truth.labels), corners, size)
-    names = _names(truth.pieces[top:bottom, left:right], stage.pieces)
+    seen = counts(known.labels[top:bottom, left:right])
+    whole = front.alone or counts(known.labels)
+    details = _cut(Image.fromarray(known.labels), corners, size)
+    names = _names(known.pieces[top:bottom, left:right], [*place.pieces, *moving])
     share = visible_share(seen, whole)
     return Rendering(
         image=image.resize(size, Image.Resampling.BICUBIC, box=corners),

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import lru_cache
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,14 +13,13 @@ from reidlib.rendered.framing import Window
 from reidlib.rendered.furniture import FURNITURE
 from reidlib.rendered.gait import Moment
 from reidlib.rendered.identities import Identity, random_identity
-from reidlib.rendered.meshes import Array, Piece, turned
+from reidlib.rendered.meshes import Array, Piece, merged, turned
 from reidlib.rendered.places import KINDS
-from reidlib.rendered.tracer import Light, Stage, shape
+from reidlib.rendered.tracer import Light, Place, truth
 from reidlib.rendered.truth import OWN, Detail, counts
 
-TRIES = 4  # to put something where it hides neither everything nor nothing
-HIDDEN = (0.12, 0.68)  # share of the person that it should hide
-DARK = Light((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, -1.0))
+TRIES = 10  # to put something where it hides neither everything nor nothing
+HIDDEN = (0.1, 0.7)  # share of the person that it should hide
 OTHERS = ("person", "umbrella")  # occluders that are people
 WIDE = {"car": 1.6, "railing": 0.8, "bench": 0.5, "bush": 0.5}  # metres to the side
 
@@ -54,12 +53,11 @@ NOTHING = Obstacle("", [], None)
 
 
 @lru_cache(maxsize=6)
-def scenery(world: str, camid: int) -> tuple[list[Piece], list[Any]]:
-    """What stands before a camera for ever, with its shapes."""
+def scenery(world: str, camid: int) -> Place:
+    """What stands before a camera for ever."""
     seed = Random(f"{world}/{camid}/place").getrandbits(63)
     build = KINDS[camera(world, camid).place].build
-    pieces = list(build(np.random.default_rng(seed)))
-    return pieces, [shape(piece) for piece in pieces]
+    return Place(merged(list(build(np.random.default_rng(seed)))))
 
 
 def stand(person: Identity, eye: Camera, rng: Random) -> Standing:
@@ -119,24 +117,23 @@ def obstacle(
 ) -> Obstacle:
     """Something in front of the person that hides a part of them.
 
-    If it hides too much or too little it is put elsewhere, a few times; then it stays.
+    What hides too much or too little is replaced; after TRIES nothing is put there.
     """
     alone = _own_pixels(here.pieces, frame, size)
     total = max(sum(alone.values()), 1)
-    kind = rng.choice(KINDS[eye.place].occluders)
     for _ in range(TRIES):
+        kind = rng.choice(KINDS[eye.place].occluders)
         pieces = _in_front(kind, here, eye, rng)
         left = sum(_own_pixels([*here.pieces, *pieces], frame, size).values())
         if HIDDEN[0] <= 1 - left / total <= HIDDEN[1]:
-            break
-    return Obstacle(kind, pieces, alone)
+            return Obstacle(kind, pieces, alone)
+    return NOTHING
 
 
 def _own_pixels(
     pieces: list[Piece], frame: Window, size: tuple[int, int]
 ) -> dict[Detail, int]:
-    stage = Stage(pieces, [shape(piece) for piece in pieces], DARK)
-    found = counts(stage.truth(frame.view, size).labels)
+    found = counts(truth(None, pieces, frame.view, size).labels)
     return {detail: found[detail] for detail in OWN}
 
 
@@ -151,7 +148,7 @@ def _in_front(kind: str, here: Standing, eye: Camera, rng: Random) -> list[Piece
         rain = kind == "umbrella"
         other = _placed(random_identity(rng), spot, heading, rng, rain=rain)
         return [piece.labelled(Detail.OTHER_BEFORE) for piece in other.pieces]
-    made = FURNITURE[kind](np.random.default_rng(rng.getrandbits(63)))
+    made = merged(FURNITURE[kind](np.random.default_rng(rng.getrandbits(63))))
     turn = np.arctan2(-x, y) + rng.gauss(0, 0.15)
     if kind == "gate":
         turn = rng.gauss(0, 0.1)

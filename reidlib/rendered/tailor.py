@@ -54,7 +54,7 @@ def marks() -> Marks:
     """The chalk marks of all groups of vertices."""
     known = anatomy()
     rest = known.average.vertices
-    skin = rest[np.unique(known.faces["body"])]
+    skin = rest[known.used("body")]
     sole, top = skin[:, 2].min(), skin[:, 2].max()
     hand = known.share("wrist", "finger", "metacarpal")
     arm = known.share("upperarm", "lowerarm") + hand

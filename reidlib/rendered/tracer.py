@@ -4,6 +4,7 @@ Both come from the same triangles and the same camera; only the integrator diffe
 """
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +33,10 @@ class Light(NamedTuple):
     direction: tuple[float, float, float]
 
 
+VARNISH = 0.2  # share of light that the glossiest surface mirrors
+FLAT = 64  # pieces of so few triangles are always kept
+
+
 class Truth(NamedTuple):
     """What the middle of each pixel shows.
 
@@ -58,15 +63,11 @@ def _bsdf(surface: Surface) -> dict[str, Any]:
             "bitmap": mi.Bitmap(np.ascontiguousarray(surface.texture, np.float32)),
             "raw": True,
         }
+    inner: dict[str, Any] = {"type": "diffuse", "reflectance": reflectance}
     if surface.gloss:
-        inner = {
-            "type": "principled",
-            "base_color": reflectance,
-            "roughness": 0.35,
-            "specular": surface.gloss,
-        }
-    else:
-        inner = {"type": "diffuse", "reflectance": reflectance}
+        shine = {"type": "roughconductor", "alpha": 0.25}
+        weight = surface.gloss * VARNISH
+        inner = {"type": "blendbsdf", "weight": weight, "0": inner, "1": shine}
     return {"type": "twosided", "inner": inner}
 
 
@@ -94,57 +95,127 @@ def shape(piece: Piece) -> Any:
     return mesh
 
 
-class Stage:
-    """Pieces in a light, ready to be looked at."""
+class Place:
+    """Pieces that stay, held as mitsuba holds them: made once, looked at often."""
 
-    def __init__(self, pieces: Sequence[Piece], shapes: Sequence[Any], light: Light):
-        """`shapes` are those of `pieces`, in order."""
-        self.pieces = pieces
-        self.scene = _load(
-            {
-                "type": "scene",
-                **{f"shape{i:03d}": shape for i, shape in enumerate(shapes)},
-                "sky": {
-                    "type": "constant",
-                    "radiance": {"type": "rgb", "value": list(light.sky)},
-                },
-                "sun": {
-                    "type": "directional",
-                    "direction": list(light.direction),
-                    "irradiance": {"type": "rgb", "value": list(light.sun)},
-                },
-            }
+    def __init__(
+        self, pieces: Sequence[Piece], shapes: Sequence[Any] | None = None
+    ) -> None:
+        """`shapes` are those of the pieces, where they were made before."""
+        self.pieces = list(pieces)
+        self.shapes = list(shapes or map(shape, self.pieces))
+        self.solid = solid(self.pieces)
+
+    def facing(self, view: View) -> "Place":
+        """What may be in a view: large flat pieces, and what is near its cone.
+
+        The more triangles are left out, the sooner the rest is sorted for tracing.
+        """
+        ahead = view.target - view.origin
+        ahead = ahead / np.linalg.norm(ahead)
+        kept = [
+            len(piece.faces) <= FLAT or _touches(piece, view.origin, ahead, view.field)
+            for piece in self.pieces
+        ]
+        return Place(
+            list(compress(self.pieces, kept)), list(compress(self.shapes, kept))
         )
 
-    def picture(
-        self, view: View, size: tuple[int, int], samples: int, seed: int
-    ) -> NDArray[np.float32]:
-        """Linear light (H, W, 3) that reaches a window of (width, height) pixels."""
-        sensor = _sensor(view, size, "multijitter", samples)
-        integrator = _load({"type": "direct"})
-        image = mi.render(
-            self.scene, sensor=sensor, integrator=integrator, spp=samples, seed=seed
-        )
-        return np.array(image)[..., :3]
 
-    def truth(self, view: View, size: tuple[int, int]) -> Truth:
-        """What is seen in the middle of every pixel."""
-        sensor = _sensor(view, size, "stratified", 1)
-        integrator = _load(
-            {"type": "aov", "aovs": "s:shape_index,p:prim_index,d:depth"}
+def _touches(piece: Piece, origin: Array, ahead: Array, field: float) -> bool:
+    """Whether a ball about a piece reaches into a cone twice as wide as a view."""
+    low, high = piece.vertices.min(axis=0), piece.vertices.max(axis=0)
+    middle, radius = (low + high) / 2 - origin, np.linalg.norm(high - low) / 2
+    along = middle @ ahead
+    aside = np.sqrt(max(middle @ middle - along**2, 0.0))
+    return bool(aside - radius < max(along, 0.0) * np.tan(np.radians(field)))
+
+
+EMPTY = Light((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, -1.0))
+
+
+def picture(
+    place: Place,
+    moving: Sequence[Piece],
+    light: Light,
+    view: View,
+    size: tuple[int, int],
+    samples: int,
+    seed: int,
+) -> NDArray[np.float32]:
+    """Linear light (H, W, 3) that reaches a window of (width, height) pixels.
+
+    A pixel is the mean over `samples` rays; the same seed gives the same bits.
+    """
+    sensor = _sensor(view, size, "multijitter", samples)
+    scene = _scene([*place.shapes, *(shape(piece) for piece in moving)], light)
+    direct = _load({"type": "direct"})
+    image = mi.render(scene, sensor=sensor, integrator=direct, spp=samples, seed=seed)
+    return np.array(image)[..., :3]
+
+
+def truth(
+    place: Place | None, moving: Sequence[Piece], view: View, size: tuple[int, int]
+) -> Truth:
+    """What is seen in the middle of every pixel; pieces count from the place's on.
+
+    The pieces are traced as two meshes without surfaces, since mitsuba searches its
+    list of shapes for every pixel.
+    """
+    fixed = place.pieces if place else []
+    shapes = [place.solid] if place else []
+    sensor = _sensor(view, size, "independent", 1)
+    values = {"type": "aov", "aovs": "s:shape_index,p:prim_index,d:depth"}
+    found = np.array(
+        mi.render(
+            _scene([*shapes, solid(moving)], EMPTY),
+            sensor=sensor,
+            integrator=_load(values),
+            spp=1,
+            seed=0,
         )
-        found = np.array(
-            mi.render(self.scene, sensor=sensor, integrator=integrator, spp=1, seed=0)
-        ).astype(float)
-        depth = found[..., 2]
-        number = found[..., 0].astype(np.int64) - 1  # mitsuba counts from 1
-        face = found[..., 1].astype(np.int64)
-        labels = np.zeros(depth.shape, np.uint8)
-        for index in np.unique(number[number >= 0]):
-            piece, here = self.pieces[index], number == index
-            each = np.broadcast_to(np.asarray(piece.labels), len(piece.faces))
-            labels[here] = each[face[here]]
-        return Truth(labels, number, depth)
+    )
+    everything = [*fixed, *moving]
+    first_moving = sum(len(piece.faces) for piece in fixed)
+    depth = found[..., 2].astype(float)
+    face = found[..., 1].astype(np.int64)
+    face += np.where(found[..., 0] > len(shapes), first_moving, 0)  # it counts from 1
+    counted = [len(piece.faces) for piece in everything]
+    numbers = np.repeat(np.arange(len(everything)), counted)[face]
+    labels = np.concatenate([_labels(piece) for piece in everything])[face]
+    hit = depth > 0
+    return Truth(
+        np.where(hit, labels, 0).astype(np.uint8), np.where(hit, numbers, -1), depth
+    )
+
+
+def _labels(piece: Piece) -> NDArray[np.uint8]:
+    return np.broadcast_to(np.asarray(piece.labels, np.uint8), len(piece.faces))
+
+
+def solid(pieces: Sequence[Piece]) -> Any:
+    """All triangles of pieces, in order, as one mesh."""
+    offsets = np.cumsum([0, *(len(piece.vertices) for piece in pieces)])
+    vertices = np.concatenate([piece.vertices for piece in pieces])
+    faces = [p.faces + start for p, start in zip(pieces, offsets, strict=False)]
+    return shape(Piece(vertices, np.concatenate(faces)))
+
+
+def _scene(shapes: Sequence[Any], light: Light) -> Any:
+    sky = {"type": "rgb", "value": list(light.sky)}
+    sun = {"type": "rgb", "value": list(light.sun)}
+    return _load(
+        {
+            "type": "scene",
+            **{f"shape{number:03d}": shape for number, shape in enumerate(shapes)},
+            "sky": {"type": "constant", "radiance": sky},
+            "sun": {
+                "type": "directional",
+                "direction": list(light.direction),
+                "irradiance": sun,
+            },
+        }
+    )
 
 
 def _sensor(view: View, size: tuple[int, int], sampler: str, samples: int) -> Any:

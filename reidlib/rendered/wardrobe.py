@@ -1,5 +1,6 @@
 """Getting dressed: pieces of skin and cloth of a person in a pose."""
 
+from functools import cache
 from random import Random
 
 import numpy as np
@@ -7,8 +8,9 @@ import numpy as np
 from reidlib.rendered import tailor
 from reidlib.rendered.bodies import Posed, Shape, anatomy
 from reidlib.rendered.cloth import Cloth, smoother
+from reidlib.rendered.cloth import skin as skin_cloth
 from reidlib.rendered.identities import CLOTHES, SKIN, Identity
-from reidlib.rendered.meshes import Array, Piece, Surface, normals
+from reidlib.rendered.meshes import Array, Faces, Piece, Surface, normals
 from reidlib.rendered.prints import coordinates, jeans_texture, linear, print_texture
 from reidlib.rendered.truth import Detail
 
@@ -60,8 +62,7 @@ class Fitting:
         self.person, self.rest, self.body = person, rest, body
         self.rng = np.random.default_rng(folds)
         self.outward = {
-            group: normals(body.vertices, anatomy().faces[group])
-            for group in ("body", "helper-tights", "helper-skirt")
+            group: normals(body.vertices, faces) for group, faces in _sheets().items()
         }
         self.waves = self._folds()
 
@@ -81,6 +82,18 @@ class Fitting:
         for _ in range(smoothing):
             hung = smoother(group) @ hung
         return hung + self.outward[group] * np.reshape(ease, (-1, 1))
+
+
+@cache
+def _sheets() -> dict[str, Faces]:
+    """Triangles of the layers that cloth is hung on; the skin's are coarse."""
+    known = anatomy().faces
+    skins = [skin_cloth(cell) for cell in (tailor.FINE, tailor.COARSE)]
+    return {
+        "body": np.concatenate([made.first[made.faces] for made in skins]),
+        "helper-tights": known["helper-tights"],
+        "helper-skirt": known["helper-skirt"],
+    }
 
 
 def piece(

@@ -28,7 +28,7 @@ from tqdm import tqdm
 from reidlib.rendered.shot import HEIGHT
 from reidlib.rendered.worlds import FOLDERS, RECIPES, Entry, about, entries, siblings
 
-JPEG_QUALITY = 88
+JPEG_QUALITY = 85
 BATCH = 24  # images that a process renders before it reports
 
 
@@ -159,7 +159,10 @@ def _render_batch(part: Path, height: int, batch: list[Entry]) -> int:
     for entry in batch:
         rendering = render(entry.shot, height)
         image, mask, details = _places(part, entry)
-        _write(image, _encoded(rendering.image, "JPEG", quality=JPEG_QUALITY))
+        _write(
+            image,
+            _encoded(rendering.image, "JPEG", quality=JPEG_QUALITY, optimize=True),
+        )
         _write(mask, _encoded(rendering.mask, "PNG", optimize=True))
         _write(details, _encoded(rendering.details, "PNG", optimize=True))
         row = {
