@@ -102,10 +102,10 @@ def camera(world: str, camid: int) -> Camera:
         contrast=rng.uniform(1.0, 1.3),
         haze=max(0.0, rng.gauss(0.0, 0.003)),
         focal=rng.uniform(380, 780),
-        blur=rng.uniform(0.1, 0.6),
+        blur=rng.uniform(0.32, 0.7),
         motion=motion * rng.uniform(0.6, 1.4),
         noise=noise * rng.uniform(0.7, 1.3),
-        sharpening=rng.choice((0, 40, 80, 120)),
+        sharpening=rng.choice((0, 20, 40, 60)),
         quality=rng.choice((45, 55, 65, 75, 85)),
         rain=0.25 if hour == "overcast" else 0.0,
     )

@@ -13,7 +13,7 @@ from reidlib.rendered.identities import Identity
 from reidlib.rendered.places import KINDS
 from reidlib.rendered.truth import UPPER_GARMENT, Detail
 
-LEAST = 6  # pixels that must show of a thing for it to be mentioned
+LEAST = 6  # pixels of 64 x 128 that must show of a thing for it to be mentioned
 MENTIONED = 0.25  # share of it that must show
 KIND_KNOWN = 0.6  # share that must show before the kind of garment is named
 THING_SEEN = 0.02  # share of the picture that a thing of the background must cover
@@ -52,15 +52,19 @@ class Seen:
     """How much of each detail shows."""
 
     def __init__(
-        self, seen: Mapping[Detail, float], whole: Mapping[Detail, float]
+        self,
+        seen: Mapping[Detail, int],
+        whole: Mapping[Detail, int],
+        least: float = LEAST,
     ) -> None:
-        self._seen, self._whole = seen, whole
+        """Pixels in the picture, if nothing hid them, and how many must show."""
+        self._seen, self._whole, self._least = seen, whole, least
 
     def share(self, *details: Detail) -> float:
         """Share of these details that shows, 0 where it is a few pixels."""
         shown = sum(self._seen[detail] for detail in details)
         total = sum(self._whole[detail] for detail in details)
-        return shown / total if shown >= LEAST and total else 0.0
+        return shown / total if shown >= self._least and total else 0.0
 
 
 def view_of(angle: float) -> str:
@@ -76,16 +80,14 @@ def person_caption(
     person: Identity,
     pose: str,
     angle: float,
-    seen: Mapping[Detail, float],
-    whole: Mapping[Detail, float],
+    shown: Seen,
     rng: Random,
 ) -> str:
     """Describe a person by what is seen of them.
 
     pose, angle   what they do, a key of POSES, and the angle they are seen at
-    seen, whole   pixels of each detail in the picture, and if nothing hid them
     """
-    shown, view = Seen(seen, whole), view_of(angle)
+    view = view_of(angle)
     worn = [
         *_garments(person, shown, view),
         *_small_things(person, shown),

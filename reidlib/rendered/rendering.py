@@ -8,7 +8,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reidlib.rendered.cameras import Camera, camera
-from reidlib.rendered.captions import background_caption, person_caption, view_of
+from reidlib.rendered.captions import (
+    LEAST,
+    Seen,
+    background_caption,
+    person_caption,
+    view_of,
+)
 from reidlib.rendered.framing import Box, Window, part_of, window
 from reidlib.rendered.identities import Identity, attributes, identity, random_identity
 from reidlib.rendered.meshes import Piece
@@ -28,7 +34,7 @@ from reidlib.rendered.staging import (
 from reidlib.rendered.tracer import Place, picture, truth
 from reidlib.rendered.truth import counts, parts, visible_share
 
-SAMPLES = 9  # rays of a pixel
+SAMPLES = 12  # rays of a pixel
 
 
 class Rendering(NamedTuple):
@@ -98,6 +104,7 @@ def render(shot: Shot, height: int = HEIGHT) -> Rendering:
     left, top, right, bottom = corners = _pixels(box, size)
     seen = counts(known.labels[top:bottom, left:right])
     whole = front.alone or counts(known.labels)
+    least = LEAST * (height / HEIGHT) ** 2
     details = _cut(Image.fromarray(known.labels), corners, size)
     names = _names(known.pieces[top:bottom, left:right], [*place.pieces, *moving])
     share = visible_share(seen, whole)
@@ -105,7 +112,9 @@ def render(shot: Shot, height: int = HEIGHT) -> Rendering:
         image=image.resize(size, Image.Resampling.BICUBIC, box=corners),
         mask=Image.fromarray(parts(np.asarray(details))),
         details=details,
-        person=person_caption(person, here.caught.habit, here.angle, seen, whole, rng),
+        person=person_caption(
+            person, here.caught.habit, here.angle, Seen(seen, whole, least), rng
+        ),
         background=background_caption(eye, names, front.kind, rng),
         facts={
             "occluder": front.kind,

@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from reidlib.rendered.cameras import Camera
 from reidlib.rendered.meshes import Array
+from reidlib.rendered.shot import HEIGHT
 
 HAZE = np.array([0.62, 0.66, 0.7])
 LUMA = np.array([0.2126, 0.7152, 0.0722])
@@ -19,14 +20,16 @@ def develop(
 ) -> Image.Image:
     """A picture from linear light (H, W, 3) and depth (H, W) in metres.
 
-    native   height in pixels at which the camera itself saw this window
+    native   height in pixels at which the camera itself saw this window, were it
+             HEIGHT pixels high here; with more, the camera is so much better
     """
     height, width = depth.shape
+    zoom = height / HEIGHT
     air = 1 - np.exp(-camera.haze * np.where(depth > 0, depth, 60.0))[..., None]
     bright = light * camera.exposure * rng.uniform(0.86, 1.16)
     seen = bright * (1 - air) + HAZE * air
-    seen = _blurred(seen, camera, rng)
-    scale = min(1.0, native / height)
+    seen = _blurred(seen, camera, zoom, rng)
+    scale = min(1.0, zoom * native / height)
     if scale < 1:
         size = (max(16, round(width * scale)), max(32, round(height * scale)))
         seen = _resized(seen, size)
@@ -41,11 +44,12 @@ def develop(
     )
 
 
-def _blurred(seen: Array, camera: Camera, rng: Random) -> Array:
+def _blurred(seen: Array, camera: Camera, zoom: float, rng: Random) -> Array:
     """The lens, and movement mostly across."""
     across = camera.blur + camera.motion * rng.uniform(0, 1)
     up = camera.blur + 0.3 * camera.motion * rng.uniform(0, 1)
-    return gaussian_filter(seen, (up, across, 0), mode="nearest", truncate=3)
+    widths = (zoom * up, zoom * across, 0)
+    return gaussian_filter(seen, widths, mode="nearest", truncate=3)
 
 
 def _resized(seen: Array, size: tuple[int, int]) -> Array:

@@ -33,7 +33,7 @@ class Light(NamedTuple):
     direction: tuple[float, float, float]
 
 
-VARNISH = 0.2  # share of light that the glossiest surface mirrors
+VARNISH = 0.12  # share of light that the glossiest surface mirrors
 FLAT = 64  # pieces of so few triangles are always kept
 
 
