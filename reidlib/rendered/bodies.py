@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from reidlib.rendered.extra import anny, torch
+from reidlib.rendered.gait import Pose
 
 Array = NDArray[np.floating[Any]]
 GROUPS = ("body", "helper-tights", "helper-skirt", "helper-hair")
@@ -109,17 +110,6 @@ def shape(phenotype: Mapping[str, float]) -> Shape:
         found["rest_vertices"][0].double().numpy(),
         found["rest_bone_heads"][0].double().numpy(),
     )
-
-
-class Pose(NamedTuple):
-    """Where bones point, in the body's own frame, and how others turn.
-
-    aims    direction (3,) of each named bone towards the joint in ENDS
-    turns   degrees about x, y and z of each other bone, relative to its parent
-    """
-
-    aims: Mapping[str, Array]
-    turns: Mapping[str, tuple[float, float, float]]
 
 
 ENDS = {"upperarm01": "lowerarm01", "lowerarm01": "wrist", "upperleg01": "lowerleg01"}

@@ -1,15 +1,15 @@
 """How a person holds and moves themselves: the directions of limbs, phase by phase.
 
-Angles of a walk are means over adults (Winter, Biomechanics and Motor Control of Human
-Movement, 4th edition, 2009), rounded, at every tenth of a cycle that begins when the
-heel strikes; forward is -y and up is z.
+Angles of a walk have the shape of the mean curves in gait analysis (as in Winter,
+Biomechanics and Motor Control of Human Movement), by eye, at every tenth of a cycle that
+begins when the heel strikes; forward is -y and up is z.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from reidlib.rendered.bodies import Pose
 from reidlib.rendered.meshes import Array
 
 PHASES = np.linspace(0, 1, 11)
@@ -17,6 +17,17 @@ HIP = (30, 28, 20, 10, 0, -8, -6, 10, 24, 31, 30)  # flexion, degrees
 KNEE = (4, 16, 16, 9, 5, 12, 36, 60, 50, 18, 4)
 ANKLE = (0, -3, 4, 8, 10, 4, -14, -6, 0, 2, 0)  # toes up
 HABITS = ("walk", "stand", "phone", "call", "pockets", "carry")
+
+
+class Pose(NamedTuple):
+    """Where bones point, in the body's own frame, and how others turn.
+
+    aims    direction (3,) of each named bone towards the joint in ENDS
+    turns   degrees about x, y and z of each other bone, relative to its parent
+    """
+
+    aims: Mapping[str, Array]
+    turns: Mapping[str, tuple[float, float, float]]
 
 
 class Manner(NamedTuple):

@@ -164,7 +164,7 @@ def truth(
     """
     fixed = place.pieces if place else []
     shapes = [place.solid] if place else []
-    sensor = _sensor(view, size, "independent", 1)
+    sensor = _sensor(view, size, "stratified", 1)
     values = {"type": "aov", "aovs": "s:shape_index,p:prim_index,d:depth"}
     found = np.array(
         mi.render(
@@ -237,6 +237,10 @@ def _sensor(view: View, size: tuple[int, int], sampler: str, samples: int) -> An
                 "rfilter": {"type": "box"},
                 "component_format": "float32",
             },
-            "sampler": {"type": sampler, "sample_count": samples},
+            "sampler": {
+                "type": sampler,
+                "sample_count": samples,
+                "jitter": samples > 1,  # a single ray goes through the middle
+            },
         }
     )
