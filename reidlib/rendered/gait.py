@@ -1,8 +1,8 @@
 """How a person holds and moves themselves: the directions of limbs, phase by phase.
 
-Angles of a walk have the shape of the mean curves in gait analysis (as in Winter,
-Biomechanics and Motor Control of Human Movement), by eye, at every tenth of a cycle that
-begins when the heel strikes; forward is -y and up is z.
+Angles of a walk have the shape of the mean curves of gait analysis (as in Winter,
+Biomechanics and Motor Control of Human Movement), by eye, at every tenth of a cycle
+that begins when the heel strikes; forward is -y and up is z.
 """
 
 from collections.abc import Mapping

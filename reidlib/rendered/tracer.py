@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reidlib.rendered.extra import mitsuba as mi
+from reidlib.rendered import extra
 from reidlib.rendered.meshes import Array, Piece, Surface, normals
 
 
@@ -51,7 +51,7 @@ class Truth(NamedTuple):
 
 def _load(described: dict[str, Any]) -> Any:
     """An object of mitsuba; threads would take longer to wake than to load."""
-    return mi.load_dict(described, parallel=False)
+    return extra.mitsuba.load_dict(described, parallel=False)
 
 
 def _bsdf(surface: Surface) -> dict[str, Any]:
@@ -60,7 +60,9 @@ def _bsdf(surface: Surface) -> dict[str, Any]:
     else:
         reflectance = {
             "type": "bitmap",
-            "bitmap": mi.Bitmap(np.ascontiguousarray(surface.texture, np.float32)),
+            "bitmap": extra.mitsuba.Bitmap(
+                np.ascontiguousarray(surface.texture, np.float32)
+            ),
             "raw": True,
         }
     inner: dict[str, Any] = {"type": "diffuse", "reflectance": reflectance}
@@ -73,9 +75,9 @@ def _bsdf(surface: Surface) -> dict[str, Any]:
 
 def shape(piece: Piece) -> Any:
     """The piece as mitsuba holds it; what does not move is made once."""
-    properties = mi.Properties()
+    properties = extra.mitsuba.Properties()
     properties["bsdf"] = _load(_bsdf(piece.surface))
-    mesh = mi.Mesh(
+    mesh = extra.mitsuba.Mesh(
         "piece",
         len(piece.vertices),
         len(piece.faces),
@@ -83,7 +85,7 @@ def shape(piece: Piece) -> Any:
         has_vertex_normals=piece.smooth,
         has_vertex_texcoords=piece.uv is not None,
     )
-    parameters = mi.traverse(mesh)
+    parameters = extra.mitsuba.traverse(mesh)
     parameters["vertex_positions"] = piece.vertices.astype(np.float32).ravel()
     parameters["faces"] = piece.faces.astype(np.uint32).ravel()
     if piece.smooth:
@@ -150,7 +152,9 @@ def picture(
     sensor = _sensor(view, size, "multijitter", samples)
     scene = _scene([*place.shapes, *(shape(piece) for piece in moving)], light)
     direct = _load({"type": "direct"})
-    image = mi.render(scene, sensor=sensor, integrator=direct, spp=samples, seed=seed)
+    image = extra.mitsuba.render(
+        scene, sensor=sensor, integrator=direct, spp=samples, seed=seed
+    )
     return np.array(image)[..., :3]
 
 
@@ -167,7 +171,7 @@ def truth(
     sensor = _sensor(view, size, "stratified", 1)
     values = {"type": "aov", "aovs": "s:shape_index,p:prim_index,d:depth"}
     found = np.array(
-        mi.render(
+        extra.mitsuba.render(
             _scene([*shapes, solid(moving)], EMPTY),
             sensor=sensor,
             integrator=_load(values),
@@ -219,7 +223,7 @@ def _scene(shapes: Sequence[Any], light: Light) -> Any:
 
 
 def _sensor(view: View, size: tuple[int, int], sampler: str, samples: int) -> Any:
-    to_world = mi.ScalarTransform4f().look_at(
+    to_world = extra.mitsuba.ScalarTransform4f().look_at(
         origin=view.origin.tolist(), target=view.target.tolist(), up=[0, 0, 1]
     )
     return _load(

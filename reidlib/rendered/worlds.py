@@ -4,6 +4,7 @@ Sets of one world share its people, its cameras and all images but the queries. 
 here needs a renderer.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -128,7 +129,7 @@ def about(name: str, height: int = HEIGHT) -> dict[str, Any]:
         raise ValueError(f"rendered set {name!r} is unknown; known: {known}")
     recipe = asdict(RECIPES[name])
     cameras = [asdict(camera(recipe["world"], camid)) for camid in range(NUM_CAMERAS)]
-    return {
+    said = {
         "name": name,
         "version": VERSION,
         "kind": "rendered",
@@ -137,6 +138,7 @@ def about(name: str, height: int = HEIGHT) -> dict[str, Any]:
         **recipe,
         "cameras": cameras,
     }
+    return json.loads(json.dumps(said))  # tuples are lists in a file
 
 
 def siblings(name: str) -> list[str]:

@@ -25,6 +25,8 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
+from reidlib.rendered import extra
+from reidlib.rendered.rendering import render
 from reidlib.rendered.shot import HEIGHT
 from reidlib.rendered.worlds import FOLDERS, RECIPES, Entry, about, entries, siblings
 
@@ -59,6 +61,8 @@ def write_world(
     todo = [e for e in entries(RECIPES[name]) if not _line(lines, e).exists()]
     beside = _beside(name, root, height)
     todo = [entry for entry in todo if not _copied(entry, part, beside)]
+    if todo:
+        extra.require()
     _render_all(todo, part, height, workers or os.cpu_count() or 1, name)
     _finish(name, part, root)
     return root
@@ -154,8 +158,6 @@ def _spread(
 
 
 def _render_batch(part: Path, height: int, batch: list[Entry]) -> int:
-    from reidlib.rendered.rendering import render  # only here is a renderer needed
-
     for entry in batch:
         rendering = render(entry.shot, height)
         image, mask, details = _places(part, entry)

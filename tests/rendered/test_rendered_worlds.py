@@ -149,12 +149,11 @@ def test_visible_share_counts_the_person_only():
     assert Detail.UMBRELLA not in OWN and Detail.BAG in OWN
 
 
-def test_nothing_of_this_needs_a_renderer():
+def test_only_rendering_needs_a_renderer_and_says_so(tmp_path):
     code = (
         "import sys; sys.modules |= dict.fromkeys(('anny', 'mitsuba', 'torch'));"
-        "import reidlib.rendered, reidlib.rendered.captions, reidlib.rendered.sensor;"
-        "from reidlib.rendered.writing import _render_batch;"
-        "_render_batch(None, 128, [])"
+        "from reidlib.rendered import write_world; from pathlib import Path;"
+        f"write_world('atrium_smoke', Path({str(tmp_path / 'atrium_smoke')!r}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
