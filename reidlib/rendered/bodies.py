@@ -21,6 +21,9 @@ Array = NDArray[np.floating[Any]]
 GROUPS = ("body", "helper-tights", "helper-skirt", "helper-hair")
 PHENOTYPE = ("gender", "age", "muscle", "weight", "height", "proportions")
 AVERAGE = dict.fromkeys(PHENOTYPE, 0.5) | {"age": 0.7}  # an adult: 0.5 is a child
+ENDS = {"upperarm01": "lowerarm01", "lowerarm01": "wrist", "upperleg01": "lowerleg01"}
+ENDS |= {"lowerleg01": "foot", "foot": "toe2-1"}
+CURL = 28.0  # degrees by which each joint of a resting finger is bent
 
 
 class Anatomy(NamedTuple):
@@ -112,11 +115,6 @@ def shape(phenotype: Mapping[str, float]) -> Shape:
     )
 
 
-ENDS = {"upperarm01": "lowerarm01", "lowerarm01": "wrist", "upperleg01": "lowerleg01"}
-ENDS |= {"lowerleg01": "foot", "foot": "toe2-1"}
-CURL = 28.0  # degrees by which each joint of a resting finger is bent
-
-
 class Posed(NamedTuple):
     """A body in a pose: vertices (V, 3), and each bone's rotation and joint."""
 
@@ -138,26 +136,7 @@ def posed(body: Shape, pose: Pose) -> Posed:
     Vertices are rounded to 2^-14 m, so that the last bits of a sum change no picture.
     """
     known = anatomy()
-    rotations = np.empty((len(known.bones), 3, 3))
-    joints = np.empty((len(known.bones), 3))
-    for index, (bone, parent) in enumerate(
-        zip(known.bones, known.parents, strict=True)
-    ):
-        above = np.eye(3) if parent < 0 else rotations[parent]
-        joints[index] = body.joints[index]
-        if parent >= 0:
-            reach = body.joints[index] - body.joints[parent]
-            joints[index] = joints[parent] + above @ reach
-        rotations[index] = above
-        if bone in pose.turns:
-            rotations[index] = above @ rotation(pose.turns[bone])
-        elif bone in pose.aims:
-            name, _, side = bone.partition(".")
-            end = known.bones.index(f"{ENDS[name]}.{side}")
-            now = above @ (body.joints[end] - body.joints[index])
-            rotations[index] = shortest_turn(now, pose.aims[bone]) @ above
-        elif bone.startswith("finger"):
-            rotations[index] = above @ _curled(bone, body)
+    rotations, joints = _skeleton(body, pose)
     shift = joints - np.einsum("bij,bj->bi", rotations, body.joints)
     flat = np.concatenate([rotations.reshape(-1, 9), shift], axis=1)
     blended = known.weights @ flat  # (V, 12)
@@ -167,6 +146,29 @@ def posed(body: Shape, pose: Pose) -> Posed:
     moved[:, 2] -= ground
     joints[:, 2] -= ground
     return Posed(np.round(moved * 2**14) / 2**14, rotations, joints, body.joints)
+
+
+def _skeleton(body: Shape, pose: Pose) -> tuple[Array, Array]:
+    """Rotation (bones, 3, 3) and joint (bones, 3) of each bone, from the root on."""
+    bones, parents = anatomy().bones, anatomy().parents
+    rotations, joints = np.empty((len(bones), 3, 3)), body.joints.copy()
+    for index, (bone, parent) in enumerate(zip(bones, parents, strict=True)):
+        above = np.eye(3)
+        if parent >= 0:
+            above = rotations[parent]
+            reach = body.joints[index] - body.joints[parent]
+            joints[index] = joints[parent] + above @ reach
+        rotations[index] = above
+        if bone in pose.turns:
+            rotations[index] = above @ rotation(pose.turns[bone])
+        elif bone in pose.aims:
+            name, _, side = bone.partition(".")
+            end = bones.index(f"{ENDS[name]}.{side}")
+            now = above @ (body.joints[end] - body.joints[index])
+            rotations[index] = shortest_turn(now, pose.aims[bone]) @ above
+        elif bone.startswith("finger"):
+            rotations[index] = above @ _curled(bone, body)
+    return rotations, joints
 
 
 def _curled(bone: str, body: Shape) -> Array:

@@ -61,6 +61,17 @@ HATS = {"": 76, "cap": 11, "beanie": 8, "sun hat": 5}
 BAGS = {"": 38, "backpack": 24, "handbag": 12, "shoulder bag": 16, "shopping bag": 6}
 BAGS |= {"suitcase": 4}
 OPEN = ("jacket", "coat", "shirt", "hoodie")  # may be worn open over another color
+CHANGES: dict[str, Sequence[str | bool]] = {
+    "hat": tuple(HATS),
+    "bag": tuple(BAGS),
+    "bag_color": tuple(BAG_ODDS),
+    "pattern": ("plain", "logo", "striped", "two-tone", "checked"),
+    "upper_color": tuple(UPPER_ODDS),
+    "lower_color": tuple(LOWER_ODDS),
+    "shoes_color": tuple(SHOE_ODDS),
+    "hair": tuple(HAIR),
+    "haircut": ("short", "bob", "long", "ponytail", "bun"),
+}
 PERIOD = 4
 
 
@@ -180,11 +191,10 @@ def _changed(rng: Random, one: Identity) -> Identity:
     """The same person but for one thing that can be seen."""
     free = [name for name in CHANGES if _is_free(one, name)]
     name = rng.choice(free)
-    same = {
-        getattr(one, name),
-        *((one.second_color, one.inner) if "upper" in name else ()),
-    }
-    others = [value for value in CHANGES[name] if value not in same]
+    taken = {getattr(one, name)}
+    if name == "upper_color":
+        taken |= {one.second_color, one.inner}
+    others = [value for value in CHANGES[name] if value not in taken]
     change = {name: rng.choice(others)}
     if name in ("hat", "bag") and not getattr(one, name):
         odds = UPPER_ODDS if name == "hat" else BAG_ODDS
@@ -192,19 +202,6 @@ def _changed(rng: Random, one: Identity) -> Identity:
     elif name in ("hat", "bag") and not change[name]:
         change[f"{name}_color"] = ""
     return replace(one, **change)
-
-
-CHANGES: dict[str, Sequence[str | bool]] = {
-    "hat": tuple(HATS),
-    "bag": tuple(BAGS),
-    "bag_color": tuple(BAG_ODDS),
-    "pattern": ("plain", "logo", "striped", "two-tone", "checked"),
-    "upper_color": tuple(UPPER_ODDS),
-    "lower_color": tuple(LOWER_ODDS),
-    "shoes_color": tuple(SHOE_ODDS),
-    "hair": tuple(HAIR),
-    "haircut": ("short", "bob", "long", "ponytail", "bun"),
-}
 
 
 def _is_free(one: Identity, name: str) -> bool:

@@ -35,7 +35,7 @@ def pieces(person: Identity, caught: Moment, folds: int) -> list[Piece]:
     """The pieces of a person who stands at the origin and looks along -y."""
     rest = _rest(person)
     manner = person.manner
-    if person.lower.endswith("skirt") or person.upper in ("coat", "dress"):
+    if person.lower.endswith("skirt") or person.upper == "coat":
         manner = manner._replace(stride=0.75 * manner.stride)
     body = bodies.posed(rest, pose(manner, caught))
     fit = wardrobe.Fitting(person, rest, body, folds)

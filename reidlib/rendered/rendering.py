@@ -105,7 +105,8 @@ def render(shot: Shot, height: int = HEIGHT) -> Rendering:
     seen = counts(known.labels[top:bottom, left:right])
     whole = front.alone or counts(known.labels)
     least = LEAST * (height / HEIGHT) ** 2
-    details = _cut(Image.fromarray(known.labels), corners, size)
+    labels, nearest = Image.fromarray(known.labels), Image.Resampling.NEAREST
+    details = labels.resize(size, nearest, box=corners)
     names = _names(known.pieces[top:bottom, left:right], [*place.pieces, *moving])
     share = visible_share(seen, whole)
     return Rendering(
@@ -137,12 +138,6 @@ def _pixels(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
         round(right * width),
         round(bottom * height),
     )
-
-
-def _cut(
-    labels: Image.Image, corners: tuple[int, int, int, int], size: tuple[int, int]
-) -> Image.Image:
-    return labels.resize(size, Image.Resampling.NEAREST, box=corners)
 
 
 def _names(numbers: NDArray[np.int64], pieces: list[Piece]) -> dict[str, float]:

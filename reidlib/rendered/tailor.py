@@ -14,14 +14,14 @@ from reidlib.rendered.bodies import anatomy
 from reidlib.rendered.cloth import Cloth, cut, skin, whole
 from reidlib.rendered.meshes import Array, normals
 
-HEMS = {"coat": 0.53, "tank top": 0.51, "shirt": 0.49, "dress": 0.55}
+HEMS = {"coat": 0.53, "tank top": 0.51, "shirt": 0.49}
 HEM = 0.505  # of all other upper garments
-SLEEVES = {"T-shirt": 0.36, "tank top": 0.04, "dress": 0.3}
+SLEEVES = {"T-shirt": 0.36, "tank top": 0.04}
 SLEEVE = 0.97
-NECKS = {"T-shirt": 0.828, "tank top": 0.805, "dress": 0.815, "coat": 0.85}
+NECKS = {"T-shirt": 0.828, "tank top": 0.805, "coat": 0.85}
 NECKS |= {"puffer jacket": 0.862, "sweater": 0.842}
 NECK = 0.838
-TAILS = {"coat": 0.33, "dress": 0.31}  # how far the skirt of an upper garment reaches
+TAILS = {"coat": 0.33}  # how far an upper garment reaches over the legs
 LEGS = {"shorts": 0.31, "leggings": 0.05}
 LEG = 0.035
 FINE, COARSE = 0.008, 0.012  # metres: how finely faces, and feet and hands, are made
@@ -103,7 +103,7 @@ def upper(kind: str) -> Cloth:
 
 @cache
 def tail(kind: str) -> Cloth:
-    """What hangs below the waist of a coat or a dress."""
+    """What hangs below the waist of a coat."""
     return _skirt(TAILS[kind], 0.6)
 
 

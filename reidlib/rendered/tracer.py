@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from reidlib.rendered import extra
 from reidlib.rendered.meshes import Array, Piece, Surface, normals
 
+VARNISH = 0.12  # share of light that the glossiest surface mirrors
+FLAT = 64  # pieces of so few triangles are always kept
+
 
 class View(NamedTuple):
     """A window of a camera: where it stands, what it looks at, the window's height.
@@ -33,8 +36,7 @@ class Light(NamedTuple):
     direction: tuple[float, float, float]
 
 
-VARNISH = 0.12  # share of light that the glossiest surface mirrors
-FLAT = 64  # pieces of so few triangles are always kept
+DARK = Light((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, -1.0))
 
 
 class Truth(NamedTuple):
@@ -133,9 +135,6 @@ def _touches(piece: Piece, origin: Array, ahead: Array, field: float) -> bool:
     return bool(aside - radius < max(along, 0.0) * np.tan(np.radians(field)))
 
 
-EMPTY = Light((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, -1.0))
-
-
 def picture(
     place: Place,
     moving: Sequence[Piece],
@@ -172,7 +171,7 @@ def truth(
     values = {"type": "aov", "aovs": "s:shape_index,p:prim_index,d:depth"}
     found = np.array(
         extra.mitsuba.render(
-            _scene([*shapes, solid(moving)], EMPTY),
+            _scene([*shapes, solid(moving)], DARK),
             sensor=sensor,
             integrator=_load(values),
             spp=1,

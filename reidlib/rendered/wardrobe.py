@@ -24,7 +24,6 @@ UPPER_EASE = {
     "jacket": (0.026, 0.02),
     "coat": (0.03, 0.018),
     "puffer jacket": (0.042, 0.01),
-    "dress": (0.01, 0.01),
 }
 LOWER_EASE = {
     "trousers": (0.01, 0.03),
@@ -34,7 +33,7 @@ LOWER_EASE = {
     "skirt": (0.012, 0.03),
     "long skirt": (0.012, 0.04),
 }
-SMOOTHING = {"leggings": 0, "jeans": 2, "T-shirt": 3, "tank top": 2, "dress": 4}
+SMOOTHING = {"leggings": 0, "jeans": 2, "T-shirt": 3, "tank top": 2}
 
 
 def shade(name: str, person: Identity) -> Array:
