@@ -1,5 +1,6 @@
 """One picture: who, where, how framed, what is in front, seen by which camera."""
 
+from dataclasses import replace
 from random import Random
 from typing import Any, NamedTuple
 
@@ -31,10 +32,11 @@ from reidlib.rendered.staging import (
     scenery,
     stand,
 )
-from reidlib.rendered.tracer import Place, picture, truth
+from reidlib.rendered.tracer import Place, View, picture, truth
 from reidlib.rendered.truth import counts, parts, visible_share
 
 SAMPLES = 12  # rays of a pixel
+SCENE_SIZE, SCENE_FIELD = (240, 160), 42.0  # of a picture of an empty place
 
 
 class Rendering(NamedTuple):
@@ -126,6 +128,18 @@ def render(shot: Shot, height: int = HEIGHT) -> Rendering:
             "attributes": attributes(person),
         },
     )
+
+
+def empty_place(
+    world: str, camid: int, size: tuple[int, int] = SCENE_SIZE
+) -> Image.Image:
+    """All that a camera sees when nobody is there; `size` is (width, height)."""
+    eye, rng = camera(world, camid), Random(f"{world}/{camid}/empty")
+    origin, ahead = np.array([0.0, 0.0, eye.height]), np.array([0.0, 9.0, 1.0])
+    view, place = View(origin, ahead, SCENE_FIELD), scenery(world, camid)
+    rays = picture(place, [], light_of(eye, rng), view, size, SAMPLES, 1)
+    known = truth(place, [], view, size)
+    return develop(rays, known.depth, replace(eye, motion=0.0), size[1], rng)
 
 
 def _pixels(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:

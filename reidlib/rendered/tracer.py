@@ -167,11 +167,12 @@ def truth(
     """
     fixed = place.pieces if place else []
     shapes = [place.solid] if place else []
+    shapes += [solid(moving)] if moving else []
     sensor = _sensor(view, size, "stratified", 1)
     values = {"type": "aov", "aovs": "s:shape_index,p:prim_index,d:depth"}
     found = np.array(
         extra.mitsuba.render(
-            _scene([*shapes, solid(moving)], DARK),
+            _scene(shapes, DARK),
             sensor=sensor,
             integrator=_load(values),
             spp=1,
@@ -182,7 +183,7 @@ def truth(
     first_moving = sum(len(piece.faces) for piece in fixed)
     depth = found[..., 2].astype(float)
     face = found[..., 1].astype(np.int64)
-    face += np.where(found[..., 0] > len(shapes), first_moving, 0)  # it counts from 1
+    face += np.where(found[..., 0] > bool(place), first_moving, 0)  # it counts from 1
     counted = [len(piece.faces) for piece in everything]
     numbers = np.repeat(np.arange(len(everything)), counted)[face]
     labels = np.concatenate([_labels(piece) for piece in everything])[face]

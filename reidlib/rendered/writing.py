@@ -3,6 +3,7 @@
 <root>/bounding_box_train|query|bounding_box_test/0001_c1s1_000000_00.jpg
 <root>/masks/<the same>.png        part mask, labels of Part
 <root>/details/<the same>.png      what is worn, carried and in front, labels of Detail
+<root>/scenes/c1.jpg               what each camera sees when nobody is there
 <root>/captions.jsonl              one line per image: captions, view, attributes
 <root>/about.json                  what was rendered, by which version and cameras
 
@@ -26,7 +27,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from reidlib.rendered import extra
-from reidlib.rendered.rendering import render
+from reidlib.rendered.cameras import NUM_CAMERAS
+from reidlib.rendered.rendering import empty_place, render
 from reidlib.rendered.shot import HEIGHT
 from reidlib.rendered.worlds import FOLDERS, RECIPES, Entry, about, entries, siblings
 
@@ -63,6 +65,7 @@ def write_world(
     todo = [entry for entry in todo if not _copied(entry, part, beside)]
     if todo:
         extra.require()
+        _write_scenes(RECIPES[name].world, part)
     _render_all(todo, part, height, workers or os.cpu_count() or 1, name)
     _finish(name, part, root)
     return root
@@ -175,6 +178,13 @@ def _render_batch(part: Path, height: int, batch: list[Entry]) -> int:
         }
         _write(_line(part / "lines", entry), json.dumps(row).encode())
     return len(batch)
+
+
+def _write_scenes(world: str, root: Path) -> None:
+    (root / "scenes").mkdir(exist_ok=True)
+    for camid in range(NUM_CAMERAS):
+        image = _encoded(empty_place(world, camid), "JPEG", quality=JPEG_QUALITY)
+        _write(root / "scenes" / f"c{camid + 1}.jpg", image)
 
 
 def _encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
