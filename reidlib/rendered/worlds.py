@@ -11,6 +11,7 @@ from functools import partial
 from itertools import product
 from typing import Any, NamedTuple
 
+from reidlib.checks import unknown
 from reidlib.rendered.cameras import NUM_CAMERAS, camera
 from reidlib.rendered.shot import HEIGHT, Shot
 
@@ -125,8 +126,7 @@ def about(name: str, height: int = HEIGHT) -> dict[str, Any]:
     Raises ValueError for an unknown name.
     """
     if name not in RECIPES:
-        known = ", ".join(RECIPES)
-        raise ValueError(f"rendered set {name!r} is unknown; known: {known}")
+        raise ValueError(unknown("rendered set", name, RECIPES))
     recipe = asdict(RECIPES[name])
     cameras = [asdict(camera(recipe["world"], camid)) for camid in range(NUM_CAMERAS)]
     said = {

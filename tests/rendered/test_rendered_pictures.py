@@ -14,7 +14,8 @@ from random import Random
 import numpy as np
 import pytest
 
-from reidlib.data import read_captions, read_mask
+from reidlib.data.captions import read_captions
+from reidlib.data.masks import read_mask
 from reidlib.rendered import (
     RECIPES,
     Detail,
@@ -299,6 +300,9 @@ def test_what_is_written_is_what_is_rendered(few, tmp_path):
     row = rows[1]
     assert row["attributes"]["upper"] == made.facts["attributes"]["upper"]
     assert about_in(root) == worlds.about(few)
+    scenes = [path.name for path in sorted((root / "scenes").iterdir())]
+    assert scenes == [f"c{number}.jpg" for number in range(1, 7)]
+    assert not list(root.rglob(".*")), "nothing temporary is left"
     before = files(root)
     assert write_world(few, root) == root and files(root) == before, "it is there"
     with pytest.raises(FileExistsError, match="is there, but is not few of this"):
@@ -321,6 +325,6 @@ def test_garments_are_seen_in_their_colors():
 def test_heights_and_names_that_are_refused(tmp_path):
     with pytest.raises(ValueError, match="height is 100: give an even number"):
         write_world("arcade", tmp_path / "arcade", height=100)
-    with pytest.raises(ValueError, match="'arcada' is unknown"):
+    with pytest.raises(ValueError, match="unknown rendered set 'arcada'"):
         write_world("arcada", tmp_path / "arcada")
     assert not list(tmp_path.iterdir())
