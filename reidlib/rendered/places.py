@@ -120,7 +120,7 @@ def _gates(rng: Random) -> Iterator[Piece]:
 
 
 def _platform(rng: Random) -> Iterator[Piece]:
-    yield _ground("concrete", "a platform", rng, 2.4)
+    yield _ground("concrete", "concrete slabs", rng, 2.4)
     yellow = Surface((0.55, 0.42, 0.04))
     edge = quad(
         [(-40, 12.2, 0.01), (40, 12.2, 0.01), (40, 12.5, 0.01), (-40, 12.5, 0.01)],
@@ -164,7 +164,7 @@ def _crossing(rng: Random) -> Iterator[Piece]:
 
 def _square(rng: Random) -> Iterator[Piece]:
     material = ("paving", "cobbles")[rng.integers(2)]
-    name = {"paving": "a paved square", "cobbles": "cobblestones"}[material]
+    name = {"paving": "paving stones", "cobbles": "cobblestones"}[material]
     yield _ground(material, name, rng, rng.uniform(2, 3.4))
     facades = (("windows", "a house"), ("plaster", "a pale wall"), ("shop", "a shop"))
     yield from _row(facades, rng, 5.5, (-33, rng.uniform(22, 30)), (5.5, 0), 12, 8.0)
@@ -218,7 +218,7 @@ def _passage(rng: Random) -> Iterator[Piece]:
 
 def _quay(rng: Random) -> Iterator[Piece]:
     material = ("planks", "cobbles")[rng.integers(2)]
-    name = {"planks": "a wooden deck", "cobbles": "a cobbled quay"}[material]
+    name = {"planks": "a wooden deck", "cobbles": "cobblestones"}[material]
     yield _ground(material, name, rng, rng.uniform(2, 3), y1=14)
     yield _ground("water", "water", rng, 6, 14, 90).moved((0, 0, -0.8))
     yield from _things(

@@ -111,6 +111,8 @@ def test_a_place_has_ground_under_everybody_and_words_for_what_is_there(kind):
         assert (one.vertices == other.vertices).all() and one.name == other.name
         assert np.isfinite(one.vertices).all() and one.faces.max() < len(one.vertices)
     assert all(piece.name for piece in pieces)
+    noun = KINDS[kind].words.split()[-1]
+    assert not any(noun in piece.name for piece in pieces), "no square in a square"
     ground = pieces[0].vertices
     assert (
         np.ptp(ground[:, 2]) == 0 and ground[:, 0].min() < -5 < 5 < ground[:, 0].max()
