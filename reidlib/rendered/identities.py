@@ -60,6 +60,7 @@ HAIRCUTS = {"short": 40, "curly": 8, "bob": 14, "long": 18, "ponytail": 14, "bun
 HATS = {"": 76, "cap": 11, "beanie": 8, "sun hat": 5}
 BAGS = {"": 38, "backpack": 24, "handbag": 12, "shoulder bag": 16, "shopping bag": 6}
 BAGS |= {"suitcase": 4}
+WARM = ("coat", "puffer jacket", "jacket", "sweater")
 OPEN = ("jacket", "coat", "shirt", "hoodie")  # may be worn open over another color
 CHANGES: dict[str, Sequence[str | bool]] = {
     "hat": tuple(HATS),
@@ -130,13 +131,11 @@ def random_identity(rng: Random) -> Identity:
     upper = _pick(rng, UPPERS)
     upper_color = _pick(rng, UPPER_ODDS)
     others = {name: odds for name, odds in UPPER_ODDS.items() if name != upper_color}
-    is_cold = upper in ("coat", "puffer jacket", "jacket", "sweater")
+    is_cold = upper in WARM
     is_open = upper in OPEN and rng.random() < 0.35
     hat = _pick(rng, HATS)
     bag = _pick(rng, BAGS)
-    lower = _pick(rng, LOWERS | (SKIRTS if woman else {}))
-    if is_cold and lower == "shorts":
-        lower = "trousers"
+    lower = _lower(rng, woman, is_cold)
     return Identity(
         woman=woman,
         age=rng.uniform(0.62, 0.95),
@@ -163,12 +162,7 @@ def random_identity(rng: Random) -> Identity:
         shoes_color=_pick(rng, SHOE_ODDS),
         bag=bag,
         bag_color=_pick(rng, BAG_ODDS) if bag else "",
-        manner=Manner(
-            stride=rng.uniform(0.72, 1.12),
-            swing=rng.uniform(0.5, 1.35),
-            lean=rng.uniform(-1, 7),
-            spread=rng.uniform(5, 11),
-        ),
+        manner=_manner(rng),
         seed=rng.randrange(2**31),
     )
 
@@ -177,6 +171,20 @@ def _haircut(rng: Random, woman: bool) -> str:
     if woman:
         return _pick(rng, HAIRCUTS | {"short": 8})
     return _pick(rng, {"short": 70, "curly": 10, "bald": 12, "bob": 4, "ponytail": 4})
+
+
+def _manner(rng: Random) -> Manner:
+    return Manner(
+        stride=rng.uniform(0.72, 1.12),
+        swing=rng.uniform(0.5, 1.35),
+        lean=rng.uniform(-1, 7),
+        spread=rng.uniform(5, 11),
+    )
+
+
+def _lower(rng: Random, woman: bool, is_cold: bool) -> str:
+    lower = _pick(rng, LOWERS | (SKIRTS if woman else {}))
+    return "trousers" if is_cold and lower == "shorts" else lower
 
 
 def _lower_color(rng: Random, lower: str) -> str:

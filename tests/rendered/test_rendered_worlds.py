@@ -70,7 +70,9 @@ def test_people_to_choose_by_and_to_pretrain_on_are_in_no_other_set():
 
 
 def test_an_unknown_set_is_refused():
-    with pytest.raises(ValueError, match="unknown rendered set 'concurse'; did you mean concourse"):
+    with pytest.raises(
+        ValueError, match="unknown rendered set 'concurse'; did you mean concourse"
+    ):
         about("concurse")
 
 
