@@ -35,7 +35,7 @@ from reidlib.rendered.staging import (
 from reidlib.rendered.tracer import Place, View, picture, truth
 from reidlib.rendered.truth import counts, parts, visible_share
 
-SAMPLES = 12  # rays of a pixel
+SAMPLES = 9  # rays of a pixel
 SCENE_SIZE, SCENE_FIELD = (240, 160), 42.0  # of a picture of an empty place
 
 

@@ -146,13 +146,14 @@ def picture(
 ) -> NDArray[np.float32]:
     """Linear light (H, W, 3) that reaches a window of (width, height) pixels.
 
-    A pixel is the mean over `samples` rays; the same seed gives the same bits.
+    Light comes from sun and sky, or from one surface more. A pixel is the mean over
+    `samples` rays; the same seed gives the same bits.
     """
     sensor = _sensor(view, size, "multijitter", samples)
     scene = _scene([*place.shapes, *(shape(piece) for piece in moving)], light)
-    direct = _load({"type": "direct"})
+    path = _load({"type": "path", "max_depth": 3, "rr_depth": 9})
     image = extra.mitsuba.render(
-        scene, sensor=sensor, integrator=direct, spp=samples, seed=seed
+        scene, sensor=sensor, integrator=path, spp=samples, seed=seed
     )
     return np.array(image)[..., :3]
 
@@ -206,13 +207,14 @@ def solid(pieces: Sequence[Piece]) -> Any:
 
 
 def _scene(shapes: Sequence[Any], light: Light) -> Any:
+    """A scene. Rays to the sun are always tried, and find the sky by themselves."""
     sky = {"type": "rgb", "value": list(light.sky)}
     sun = {"type": "rgb", "value": list(light.sun)}
     return _load(
         {
             "type": "scene",
             **{f"shape{number:03d}": shape for number, shape in enumerate(shapes)},
-            "sky": {"type": "constant", "radiance": sky},
+            "sky": {"type": "constant", "radiance": sky, "sampling_weight": 0.0},
             "sun": {
                 "type": "directional",
                 "direction": list(light.direction),
