@@ -20,6 +20,7 @@ SCIENCE: dict[str, set[str]] = {
     "weights": {"files", "reading"},
     "losses": {"checks"},
     "pedestrians": {"checks"},
+    "rendered": {"checks"},
     "data": {"checks", "files", "reading"},
     "backbones": {"weights", "checks", "files", "reading"},
     "models": {"backbones", "losses", "checks"},
@@ -37,7 +38,7 @@ REPORTING = {"benchmarks", "checks", "files", "reading", "evaluation.statistics"
 RUNNING: dict[str, set[str]] = {
     "runs": REPORTING,
     "reports": REPORTING,
-    "cli": REPORTING,
+    "cli": REPORTING | {"rendered"},
     "notebook": REPORTING | {"training.seeding", "data.image_cache", "plots.style"},
 }
 WITHIN_RUNNING: dict[str, set[str]] = {

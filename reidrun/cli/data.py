@@ -1,9 +1,10 @@
-"""The commands `reid data`: check a folder, print a layout, unpack or draw in one.
+"""The commands `reid data`: check a folder, print a layout, fill a folder.
 
     reid data check market1501 <folder>
     reid data tree market1501
     reid data extract cuhk03np_labeled <folder>
     reid data fixture market1501 <folder> [--full-size]
+    reid data render concourse <folder> [--height 256]
 
 Nothing is downloaded, and no command says where a data set is to be had.
 """
@@ -18,6 +19,8 @@ from reidlib import benchmarks
 from reidlib.benchmarks import DataError, fixtures
 from reidlib.benchmarks.readers import cuhk03
 from reidlib.checks import unknown
+from reidlib.rendered import RECIPES, write_world
+from reidlib.rendered.shot import HEIGHT
 from reidrun.cli.arguments import WIDTH, list_names
 from reidrun.cli.messages import complain, say
 from reidrun.runs.errors import ParameterError
@@ -40,6 +43,10 @@ def describe(command: argparse.ArgumentParser, root: Path) -> None:
     text = "as many people and images as the real set has, not a few"
     actions.choices["fixture"].add_argument(
         "--full-size", action="store_true", help=text
+    )
+    text = "of an image in pixels, twice its width (default: %(default)s)"
+    actions.choices["render"].add_argument(
+        "--height", type=int, default=HEIGHT, help=text
     )
 
 
@@ -96,6 +103,15 @@ def draw_fixture(args: argparse.Namespace) -> None:
     )
 
 
+def render_people(args: argparse.Namespace) -> None:
+    """Render a world of people into a folder, or go on where that was stopped."""
+    try:
+        root = write_world(args.benchmark, args.folder, height=args.height)
+    except (ImportError, FileExistsError, ValueError) as error:
+        raise ParameterError(str(error)) from None
+    say(f"{root}: rendered people, in the layout of {benchmarks.TITLES['market1501']}")
+
+
 def _wrapped(text: str) -> str:
     return textwrap.fill(text, WIDTH)
 
@@ -116,5 +132,10 @@ ACTIONS: dict[str, tuple[str, Action, Collection[str]]] = {
         "write drawn pedestrians in the layout of a benchmark",
         draw_fixture,
         benchmarks.PUBLISHED,
+    ),
+    "render": (
+        "render a world of people, by the extra [render]",
+        render_people,
+        RECIPES,
     ),
 }

@@ -100,3 +100,17 @@ def test_names_of_runs_cannot_forge_our_lines(reid, tmp_path):
     code, out, err = reid("results", "--outputs", tmp_path / "outputs")
     assert code and all(c.isprintable() or c == "\n" for c in out + err)
     assert r"\x1b[31mred\nreid: x-s0" in err
+
+
+def test_people_are_rendered_only_where_a_renderer_is(reid, tmp_path, monkeypatch):
+    said = ImportError("rendering people needs the extra [render]")
+
+    def write_world(name, folder, *, height):
+        assert (name, height) == ("atrium_smoke", 256)
+        raise said
+
+    monkeypatch.setattr("reidrun.cli.data.write_world", write_world)
+    asked = ("data", "render", "atrium_smoke", tmp_path / "atrium", "--height", "256")
+    assert reid(*asked) == (2, "", f"reid: {said}\n")
+    code, _, err = reid("data", "render", "concours", tmp_path)
+    assert code == 2 and "did you mean concourse?" in err
