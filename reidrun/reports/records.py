@@ -7,15 +7,8 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ValidationError, field_validator
 
-from reidrun.runs.folder import (
-    PICTURES,
-    SCORES,
-    RunError,
-    read_metrics,
-    read_row_name,
-    row_name,
-    run_folder,
-)
+from reidrun.runs.folder import PICTURES, SCORES, RunError, read_metrics
+from reidrun.runs.names import read_row_name, row_name, run_folder
 
 COLUMNS = ["paper", "variant", "seed", "benchmark", "trained_on_drawn", "tested_on"]
 COLUMNS += ["search", "drawn", *SCORES, "seconds", "commit", "folder"]

@@ -9,15 +9,8 @@ import pandas as pd
 
 from reidlib.evaluation.statistics import student_interval
 from reidrun.runs.environment import ROOT
-from reidrun.runs.folder import (
-    PICTURES,
-    RANKS,
-    is_complete,
-    read_metrics,
-    read_queries,
-    read_row_name,
-    row_name,
-)
+from reidrun.runs.folder import PICTURES, RANKS, is_complete, read_metrics, read_queries
+from reidrun.runs.names import read_row_name, row_name
 from reidrun.runs.params import Ablation, read_ablation
 from reidrun.runs.plans import Plan, Setting
 

@@ -8,15 +8,8 @@ import pandas as pd
 from reidlib.benchmarks import is_drawn
 from reidrun.reports.published import published
 from reidrun.reports.study import METRICS, TIDY, Measure, Study
-from reidrun.runs.folder import (
-    PICTURES,
-    RANKS,
-    Tested,
-    benchmark_of,
-    read_metrics,
-    row_name,
-    summary,
-)
+from reidrun.runs.folder import PICTURES, RANKS, benchmark_of, read_metrics, summary
+from reidrun.runs.names import Tested, row_name
 
 if TYPE_CHECKING:
     from reidlib.evaluation.metrics import Scores

@@ -24,13 +24,13 @@ from traitlets.config import Config
 
 from reidlib.files import write_text
 from reidrun.runs.folder import (
-    FOLDER_PARAMETERS,
     PROGRESS,
     RunError,
     is_complete,
     make_folder,
     write_parameters,
 )
+from reidrun.runs.names import FOLDER_PARAMETERS
 
 NOTEBOOK, PAGE, ERROR_LOG = "run.ipynb", "run.html", "error.log"
 AUTOSAVE_SECONDS = 30

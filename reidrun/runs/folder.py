@@ -7,10 +7,8 @@ as finished; the notebook does not, for a killed kernel leaves it marked as comp
 """
 
 import gzip
-import hashlib
 import json
 import math
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +22,7 @@ from reidlib.files import write_bytes, write_text
 from reidlib.reading import read_json, reading, shown
 from reidrun.runs.environment import environment, peak_memory
 from reidrun.runs.errors import ParameterError, RunError
+from reidrun.runs.names import FOLDER_PARAMETERS, Tested, row_name
 from reidrun.runs.params import FULL, read_layer
 
 if TYPE_CHECKING:
@@ -31,12 +30,6 @@ if TYPE_CHECKING:
 
 RANKS = (1, 3, 5, 10, 20)
 SCORES = ["mAP", *(f"rank{k}" for k in RANKS), "num_valid", "num_skipped"]
-FOLDER_PARAMETERS = (
-    "data_root",
-    "image_cache",
-    "outputs",
-    "run_dir",
-)  # not part of a record
 ADDED = {  # newer than some kept runs: the value they were made with
     "compile": False,
     "dai_alone": "softmax",
@@ -44,43 +37,12 @@ ADDED = {  # newer than some kept runs: the value they were made with
     "erasing_fill": "noise",
     "positives": "mean",
 }
-LONGEST_NAME = 120  # bytes: a folder's name may have 255
 AGAIN = "run it again with --fresh"
 QUERIES = "queries.csv.gz"
 EARLY = "scores.json"  # until there is metrics.json
 PROGRESS = "progress.log"  # while it is trained
 MARKS = ("params.yaml", "metrics.json", "checkpoint.pt", "run.ipynb")  # of a run
-Tested = str | tuple[str, str]  # a benchmark, or one and how else it was searched
 PICTURES = {True: "drawn pedestrians", False: "photographs"}
-
-
-def variant_name(variant: str, overrides: Mapping[str, Any]) -> str:
-    """Name a variant with what the command line changed.
-
-    >>> variant_name("full", {"epochs": 1, "milestones": [2, 4]})
-    'full+epochs=1+milestones=2,4'
-    """
-    name = variant
-    for key in sorted(overrides.keys() - set(FOLDER_PARAMETERS)):
-        value = overrides[key]
-        parts = value if isinstance(value, list) else [value]
-        text = ",".join(_word(part) for part in parts)
-        name += f"+{key}=" + re.sub(r"[^\w.,+-]", "_", text)
-    if len(name.encode()) <= LONGEST_NAME:
-        return name
-    return f"{variant}+{hashlib.sha256(name.encode()).hexdigest()[:12]}"
-
-
-def _word(value: Any) -> str:
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    return text.rpartition("/")[2]  # of a path the file's name
-
-
-def run_folder(
-    outputs: Path, *, benchmark: str, paper: str, variant: str, seed: int
-) -> Path:
-    """Return where a run lives under `outputs`."""
-    return outputs / benchmark / paper / f"{variant}-s{seed}"
 
 
 def make_folder(folder: Path) -> None:
@@ -90,25 +52,6 @@ def make_folder(folder: Path) -> None:
     except OSError as error:
         said = f"{shown(folder)} cannot be made ({error.strerror})"
         raise RunError(f"{said}: name another folder by --outputs") from None
-
-
-def row_name(tested: Tested) -> str:
-    """Name a test as records and tables do: the benchmark, then how it was searched.
-
-    >>> row_name("plaza"), row_name(("plaza", "")), row_name(("plaza", "re-ranked"))
-    ('plaza', 'plaza', 'plaza re-ranked')
-    """
-    return tested if isinstance(tested, str) else " ".join(tested).rstrip()
-
-
-def read_row_name(name: str) -> tuple[str, str]:
-    """The benchmark and the search that a row is called by.
-
-    >>> read_row_name("plaza"), read_row_name("plaza wrong captions")
-    (('plaza', ''), ('plaza', 'wrong captions'))
-    """
-    benchmark, _, search = name.partition(" ")
-    return benchmark, search
 
 
 def benchmark_of(tested: Tested) -> str:

@@ -16,6 +16,7 @@ from reidlib.checks import nearest, unknown
 from reidrun.runs import folder as runs
 from reidrun.runs import params
 from reidrun.runs.errors import ParameterError
+from reidrun.runs.names import row_name, run_folder, variant_name
 from reidrun.runs.schema import TYPE_NAMES, Schema, notebook_schema, read_value
 
 OPTIONS = {"benchmark": "--on", "data_root": "--data"}
@@ -42,7 +43,7 @@ class Setting(NamedTuple):
         return self.trained_on != self.tested_on
 
     def __str__(self) -> str:
-        tested = runs.row_name((self.tested_on, self.search))
+        tested = row_name((self.tested_on, self.search))
         return f"{self.trained_on} → {tested}" if self.is_elsewhere else tested
 
 
@@ -132,9 +133,9 @@ def _plan(
     data_root: Path,
 ) -> Plan:
     paper, home = setup.notebook.stem, setup.notebook.parent
-    name = runs.variant_name(variant.name, setup.named)
+    name = variant_name(variant.name, setup.named)
     run = {"benchmark": benchmark, "seed": seed}
-    folder = runs.run_folder(outputs, paper=paper, variant=name, **run)
+    folder = run_folder(outputs, paper=paper, variant=name, **run)
     places = {
         "data_root": os.path.relpath(data_root, home),
         "run_dir": os.path.relpath(folder, home),

@@ -16,6 +16,13 @@ from reidrun.reports import records
 from reidrun.reports.tables import labelled, percent_table
 from reidrun.runs import folder as runs
 from reidrun.runs.environment import environment
+from reidrun.runs.names import (
+    FOLDER_PARAMETERS,
+    LONGEST_NAME,
+    read_row_name,
+    run_folder,
+    variant_name,
+)
 
 PARAMETERS = {
     "benchmark": "plaza",
@@ -51,7 +58,7 @@ def save(folder, mean_ap=0.5, parameters=PARAMETERS, **options):
 
 def test_a_run_has_its_folder(tmp_path):
     names = {"benchmark": "plaza", "paper": "fanet", "variant": "full", "seed": 2}
-    assert runs.run_folder(tmp_path, **names) == tmp_path / "plaza/fanet/full-s2"
+    assert run_folder(tmp_path, **names) == tmp_path / "plaza/fanet/full-s2"
 
 
 @pytest.mark.parametrize(
@@ -68,21 +75,21 @@ def test_a_run_has_its_folder(tmp_path):
     ],
 )
 def test_overrides_become_part_of_the_name(overrides, name):
-    assert runs.variant_name("full", overrides) == name
+    assert variant_name("full", overrides) == name
 
 
 @given(st.dictionaries(st.sampled_from("abcdefgh"), st.text() | st.integers()))
 def test_a_name_is_always_one_short_folder(overrides):
-    name = runs.variant_name("full", overrides)
+    name = variant_name("full", overrides)
     assert name.startswith("full")
     assert "/" not in name and "\0" not in name
-    assert len(f"{name}-s0".encode()) < 4 * runs.LONGEST_NAME
+    assert len(f"{name}-s0".encode()) < 4 * LONGEST_NAME
 
 
 def test_many_overrides_give_a_short_name_of_their_own():
     first, second = ({f"name_{i}": i + k for i in range(40)} for k in (0, 1))
-    assert runs.variant_name("full", first) != runs.variant_name("full", second)
-    assert len(runs.variant_name("full", first)) < runs.LONGEST_NAME
+    assert variant_name("full", first) != variant_name("full", second)
+    assert len(variant_name("full", first)) < LONGEST_NAME
 
 
 def test_the_record_is_written_last_and_read_back_exactly(tmp_path, monkeypatch):
@@ -163,7 +170,7 @@ def test_measures_are_flat_and_named_by_benchmark():
 
 
 def test_places_of_a_machine_are_not_recorded(tmp_path):
-    places = dict.fromkeys(runs.FOLDER_PARAMETERS, "/secret/place")
+    places = dict.fromkeys(FOLDER_PARAMETERS, "/secret/place")
     save(tmp_path / "full-s3", parameters=PARAMETERS | places)
     for path in tmp_path.rglob("*.*"):
         content = path.read_bytes()
@@ -186,7 +193,7 @@ def test_a_search_of_another_kind_is_a_pair_and_has_a_row_of_its_own(tmp_path):
     assert list(record["scores"]) == ["plaza", "plaza re-ranked"]
     assert record["scores"]["plaza re-ranked"]["drawn"] is True
     rows = runs.read_queries(folder).index.unique("tested_on")
-    assert [*map(runs.read_row_name, rows)] == [("plaza", ""), ("plaza", "re-ranked")]
+    assert [*map(read_row_name, rows)] == [("plaza", ""), ("plaza", "re-ranked")]
     with pytest.raises(ValueError, match=r"'plaza re-ranked' is no benchmark; write"):
         runs.save_run("", scores={"plaza re-ranked": scores()}, seconds=0.0, **options)
 
@@ -301,7 +308,7 @@ def test_a_record_that_is_no_object_is_named(tmp_path, text):
 
 @given(st.text(max_size=200))
 def test_the_name_of_a_variant_is_no_longer_than_a_folders_may_be(text):
-    name = runs.variant_name("full", {"prompt": text})
+    name = variant_name("full", {"prompt": text})
     assert len(f"{name}-s4294967295".encode()) <= 255
 
 

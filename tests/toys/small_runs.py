@@ -9,7 +9,8 @@ import nbformat
 from nbformat import v4
 from PIL import Image
 
-from reidrun.runs.folder import SCORES, run_folder
+from reidrun.runs.folder import SCORES
+from reidrun.runs.names import run_folder
 
 
 def write_record(

@@ -9,7 +9,8 @@ import torch
 
 from reidlib.evaluation.metrics import Scores
 from reidrun.reports.study import Study, gather
-from reidrun.runs.folder import Tested, save_run
+from reidrun.runs.folder import save_run
+from reidrun.runs.names import Tested
 from reidrun.runs.plans import Plan, Setting
 
 HERE, THERE = Setting("plaza", "plaza"), Setting("plaza", "station")
