@@ -8,6 +8,7 @@ import os
 import re
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -23,6 +24,7 @@ FAULTS = {  # of several files, and the remedy
     "are empty": AGAIN,
     "do not lead to a file": AGAIN,  # folders, pipes, links that lead to themselves
     "may not be read": "change their permissions",
+    "cannot be opened": "let this user open more files (ulimit -n), or copy them again",
     "cannot be decoded": AGAIN,
     "have too many pixels": f"make them smaller than {LARGEST:,} pixels",
     "have transparent pixels": "put them on a background and save them without alpha",
@@ -84,7 +86,7 @@ def decoded(path: Path) -> Image.Image:
     """
     refuse_no_file(path)
     try:
-        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
+        with _opened(path) as file, Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > LARGEST:
                 raise refused(path, "have too many pixels")
             image.load()
@@ -93,11 +95,20 @@ def decoded(path: Path) -> Image.Image:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise refused(path, "have too many pixels") from None
-    except PermissionError:
-        raise refused(path, "may not be read") from None
     except Exception as error:  # Pillow's readers raise many kinds
         reason = str(error).replace(repr(file), "it") or type(error).__name__
         raise refused(path, "cannot be decoded", reason) from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise
+    except PermissionError:
+        raise refused(path, "may not be read") from None
+    except OSError as error:
+        raise refused(path, "cannot be opened", error.strerror) from None
 
 
 def refuse_no_file(path: Path) -> None:

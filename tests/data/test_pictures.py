@@ -1,9 +1,11 @@
 """One opener: what a file shows, in RGB and upright, or a refusal that names it."""
 
+import errno
 import os
 import pickle
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -167,6 +169,20 @@ def test_what_is_no_usable_picture_is_refused_by_name(tmp_path, case):
     assert str(caught.value).startswith(shown(path))
     again = pickle.loads(pickle.dumps(caught.value))  # from a worker process
     assert str(again) == str(caught.value)
+
+
+def test_what_the_system_does_not_open_is_refused_with_its_reason(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "a.png"
+    of_mode("RGB").save(path)
+
+    def refuse(*_, **__):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(PictureError, match=r"opened \(Too many open files\): .*ulimit"):
+        read_picture(path)
 
 
 def test_an_absent_picture_is_the_callers_to_judge(tmp_path):
