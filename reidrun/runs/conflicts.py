@@ -88,10 +88,27 @@ def _of_weights(given: Mapping[str, Any]) -> Iterator[str]:
 def _of_methods(given: Mapping[str, Any]) -> Iterator[str]:
     if given["interaction"] and not (given["enhancement"] and given["background"]):
         yield "interaction needs enhancement and background: set it to false"
+    compared = given["target_attention"] or "none"
+    if compared != "none" and not (given["enhancement"] and given["background"]):
+        yield "target_attention needs enhancement and background: set it to none"
+    if given["diversity"] and not given["cross_modal"]:
+        yield "diversity needs cross_modal: set it to false"
     if given["cross_attention"] and given["prompt"] == "":
         yield "cross_attention needs a prompt: set it to false"
     if given["fusion"] == "concat" and given["fusion_of"] == "logit":
         yield "fusion concat lays features end to end: fusion_of logit has no sense"
+
+
+def _of_prompts(given: Mapping[str, Any]) -> Iterator[str]:
+    prompt, learned = given["prompt"], given["prompt_path"]
+    if learned is None or prompt == "learnable":
+        return
+    if "[CLASS]" not in prompt:
+        said = f"prompt {prompt!r} has no place for a name"
+        yield f"{said}: add [CLASS], or write learnable"
+    if learned:
+        said = f"prompt_path is of learned prompts, and prompt is {prompt!r}"
+        yield f'{said}: set prompt to learnable, or prompt_path to ""'
 
 
 def _of_towers(given: Mapping[str, Any]) -> Iterator[str]:
@@ -112,5 +129,6 @@ RULES: tuple[Rule, ...] = (
     _of_images,
     _of_weights,
     _of_methods,
+    _of_prompts,
     _of_towers,
 )

@@ -40,6 +40,18 @@ def plan(paper: str, **overrides):
         ("fanet", {"image_height": 120}, "8 stripes want a multiple of 64"),
         ("fanet", {"backbone": "resnet50"}, "pretrained drawn is for backbone tiny-re"),
         ("fanet", {"background": False}, "interaction needs enhancement and backgroun"),
+        (
+            "fanet",
+            {"background": False, "interaction": False},
+            "target_attention needs enhancement and background: set it to none",
+        ),
+        ("fba", {"cross_modal": False}, "diversity needs cross_modal: set it to false"),
+        ("rganet", {"prompt": "a photo"}, "'a photo' has no place for a name: add [C"),
+        (
+            "rganet",
+            {"prompt": "a [CLASS]", "prompt_path": "kept.safetensors"},
+            "prompt_path is of learned prompts, and prompt is 'a [CLASS]'",
+        ),
         ("flannet", {"prompt": ""}, "cross_attention needs a prompt"),
         (
             "flannet",
@@ -59,7 +71,13 @@ def test_what_cannot_be_together_is_refused(paper, overrides, words):
     [
         ("baseline", {"images_per_identity": 1, "triplet_weight": 0.0}),
         ("fanet", {"images_per_identity": 1}),
-        ("fba", {"heads": 7, "cross_modal": False}),
+        ("fba", {"heads": 7, "cross_modal": False, "diversity": False}),
+        (
+            "fanet",
+            {"background": False, "interaction": False, "target_attention": "none"},
+        ),
+        ("rganet", {"prompt": "a [CLASS]"}),
+        ("rganet", {"prompt_path": "kept.safetensors"}),
         ("fba", {"heads": 7, "backbone": "a/file.pt"}),
         ("flannet", {"attention_heads": 7, "literal": True}),
         ("fanet", {"image_height": 120, "pyramid": False}),
