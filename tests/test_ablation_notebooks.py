@@ -70,7 +70,8 @@ def repeated(books: list[dict]) -> list[str]:
 def long_cells(book: dict) -> Iterator[str]:
     for cell in code_of(book):
         tree = ast.parse(text_of(cell))
-        if len(tree.body) > STATEMENTS:
+        statements = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]
+        if len(statements) > STATEMENTS:
             yield ast.unparse(tree)
 
 
