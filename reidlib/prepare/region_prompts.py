@@ -28,12 +28,14 @@ from reidlib.files import write_text
 from reidlib.models.rganet_prompts import PromptLearner, objective
 from reidlib.pedestrians import Part
 from reidlib.pedestrians.canvas import REGION_PARTS
+from reidlib.reading import reading
 from reidlib.training.loop import fit
 from reidlib.training.seeding import initialise
 from reidlib.training.step import Step
 from reidlib.weights import write_tensors
 
 UNKNOWN = -1
+REMEDY = "give a file that stage 0 wrote, or delete it to learn the prompts again"
 NO_MASKS = (
     "prompts are learned from part masks: make them with notebooks/prepare/masks.ipynb,"
     " or give a prompt in words, which needs none: 'a [CLASS] part of a person.'"
@@ -152,15 +154,15 @@ def save_prompts(
 def load_prompts(path: Path, names: Sequence[str], width: int) -> Tensor:
     """Read the prototypes (N, D) of stage 0.
 
-    Raises FileNotFoundError, and ValueError for those of other regions or of another
-    joint width D.
+    Raises FileNotFoundError, and ValueError for a file that is damaged or none of
+    prompts, and for those of other regions or of another joint width D.
     """
     if not path.is_file():
         raise FileNotFoundError(
             f"no prompts at {path}: check prompt_path, or leave it empty to learn them"
         )
-    with safe_open(path, "pt") as file:
-        found = tuple(json.loads((file.metadata() or {}).get("names", "[]")))
+    with reading(path, REMEDY), safe_open(path, "pt") as file:
+        found = tuple(map(str, json.loads((file.metadata() or {}).get("names", "[]"))))
         prototypes = file.get_tensor("prototypes")
     if found != tuple(names) or prototypes.shape != (len(names), width):
         raise ValueError(

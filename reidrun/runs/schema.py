@@ -8,7 +8,6 @@ of a list, an interval, `in [0, 1)`.
 
 import ast
 import io
-import json
 import operator
 import re
 import tokenize
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple
 from pydantic import ConfigDict, ValidationError, create_model
 
 from reidlib.checks import nearest
+from reidlib.reading import read_json, reading
 from reidrun.runs.conflicts import conflicts
 from reidrun.runs.errors import ParameterError
 
@@ -31,6 +31,7 @@ TYPES: dict[str, Any] = {
     "list[float]": list[float],
     "list[str]": list[str],
 }
+AGAIN = "it is no notebook; get it from git again"
 A_FILE = "a file"  # in a meaning: a path may be given
 INTERVAL = re.compile(r"\bin ([\[(])([-.\d]+), ([-.\d]+|inf)([\])])$")
 TYPE_NAMES = {str(kind): name for name, kind in TYPES.items()}
@@ -130,13 +131,15 @@ def _parse_line(node: ast.stmt) -> tuple[str, Any, Any]:
 
 def notebook_schema(path: Path) -> Schema:
     """Read the schema of a notebook, and check its defaults against it."""
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    tagged = [c for c in cells if "parameters" in c["metadata"].get("tags", ())]
-    if len(tagged) != 1:
+    content = read_json(path, AGAIN, raises=ParameterError)
+    with reading(path, AGAIN, raises=ParameterError):
+        cells = [(c["metadata"].get("tags", ()), c["source"]) for c in content["cells"]]
+    sources = ["".join(source) for tags, source in cells if "parameters" in tags]
+    if len(sources) != 1:
         raise ParameterError(
-            f"{path.name}: {len(tagged)} cells are tagged `parameters`, one is wanted"
+            f"{path.name}: {len(sources)} cells are tagged `parameters`, one is wanted"
         )
-    schema = parse_schema("".join(tagged[0]["source"]))
+    schema = parse_schema(sources[0])
     validate({name: p.default for name, p in schema.items()}, schema, where=path.name)
     return schema
 

@@ -25,6 +25,7 @@ from reidlib.prepare.region_prompts import (
     start_memory,
     with_regions,
 )
+from reidlib.weights import write_tensors
 
 GRID = (4, 2)
 
@@ -87,6 +88,17 @@ def test_prompts_are_written_and_read_back(tmp_path):
         load_prompts(path, BODY, 64)
     with pytest.raises(FileNotFoundError, match="check prompt_path, or leave it"):
         load_prompts(tmp_path / "absent", BODY, 24)
+
+
+@pytest.mark.parametrize("content", ["text", "none", "names", "cut"])
+def test_prompts_that_cannot_be_read_are_named_with_what_to_do(tmp_path, content):
+    path = tmp_path / "prompts.safetensors"
+    tensors = {} if content == "none" else {"prototypes": torch.zeros(4, 24)}
+    write_tensors(tensors, path, notes={"names": "[" if content == "names" else "[]"})
+    if content in ("text", "cut"):
+        path.write_bytes(b"<html>" if content == "text" else path.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=r"prompts\.safetensors cannot .*stage 0"):
+        load_prompts(path, BODY, 24)
 
 
 STAGE_0 = {"context_vectors": 2, "background": False, "learning_rate": 0.01}

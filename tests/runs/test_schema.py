@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys.toy_paper import TOY_CELLS, notebook
 
+from reidrun.runs.errors import ParameterError
 from reidrun.runs.schema import (
     TYPES,
     Parameter,
-    ParameterError,
     notebook_schema,
     parse_schema,
     read_value,
@@ -112,6 +112,16 @@ def test_a_meaning_names_the_choices(meaning, choices, is_open):
     parameter = Parameter(str, "", meaning)
     assert (parameter.choices, parameter.is_open) == (choices, is_open)
     assert parameter.takes_file == ("a file" in meaning)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"cells": [{}]}', '{"cells": 3}', "[" * 100_000]
+)
+def test_a_notebook_that_is_none_is_named_with_what_to_do(tmp_path, text):
+    path = tmp_path / "paper.ipynb"
+    path.write_text(text)
+    message = refusal(notebook_schema, path)
+    assert "paper.ipynb cannot be read" in message and "from git again" in message
 
 
 def test_a_value_is_one_of_the_choices_and_so_is_the_default(tmp_path):
