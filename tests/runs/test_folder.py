@@ -272,12 +272,13 @@ def test_tables_say_what_their_pictures_show():
     [
         b"",
         b"xx",
-        gzip.compress(b""),
-        gzip.compress(b"a,b\n1,2\n"),
-        gzip.compress(b"tested_on,query,pid\nplaza,0,7\n"),
-        gzip.compress(b"caf\xe9"),
+        gzip.compress(b"", mtime=0),
+        gzip.compress(b"a,b\n1,2\n", mtime=0),
+        gzip.compress(b"tested_on,query,pid\nplaza,0,7\n", mtime=0),
+        gzip.compress(b"caf\xe9", mtime=0),
         gzip.compress(
-            b"tested_on,query,pid,average_precision,first_rank\nplaza,0,x,0.5,1\n"
+            b"tested_on,query,pid,average_precision,first_rank\nplaza,0,x,0.5,1\n",
+            mtime=0,
         ),
     ],
 )
