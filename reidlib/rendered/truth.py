@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 class Part(IntEnum):
-    """Labels of the part mask, those of the drawn pedestrians."""
+    """Labels of the part mask, those of drawn people; bags count to the upper body."""
 
     BACKGROUND = 0
     HEAD = 1
@@ -16,6 +16,7 @@ class Part(IntEnum):
     LOWER_BODY = 3
     FOOT = 4
     OCCLUDER = 5
+    BAGS = 6
 
 
 class Detail(IntEnum):
