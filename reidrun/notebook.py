@@ -170,7 +170,7 @@ def start_run(paper: str) -> NotebookRun:
     compact_output()
     seed_everything(parameters["seed"])
     run_dir = parameters["run_dir"]
-    if run_dir:
+    if run_dir and Path(run_dir).is_dir():  # `reid run` has made it, and listens
         _log_progress(Path(run_dir) / PROGRESS)
     return NotebookRun(
         paper,
@@ -184,7 +184,6 @@ def start_run(paper: str) -> NotebookRun:
 
 def _log_progress(path: Path) -> None:
     """Let trainings say in a file how far they are; `reid run` shows its lines."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, mode="w", encoding="utf-8", delay=True)
     training = logging.getLogger("reidlib.training")
     training.setLevel(logging.INFO)
