@@ -9,20 +9,15 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from reidlib.analysis import snapshots
 from reidlib.analysis.localization import mask_auc, share_inside, soft_iou
 from reidlib.analysis.truth import person_shares
-from reidlib.data.loaders import test_loader
 from reidlib.data.samples import Sample
-from reidlib.data.transforms import Transform
-from reidlib.evaluation.extraction import observe
-from reidlib.evaluation.search import spread
+from reidlib.evaluation.search import Tester, spread
 
 IN_UNIT_RANGE = {"Z", "1 - Z", "true person"}
-KEPT = "looks"
 
 
 class Looks(NamedTuple):
@@ -47,20 +42,12 @@ def heat_maps(output: Any) -> dict[str, Tensor]:
     return maps
 
 
-def look(
-    model: nn.Module,
-    samples: Sequence[Sample],
-    transform: Transform,
-    *,
-    device: torch.device | str,
-    batch_size: int = 64,
-) -> Looks:
+def look(model: nn.Module, samples: Sequence[Sample], tester: Tester) -> Looks:
     """Heat maps of FA-Net on samples, and where the person is if masks are there.
 
     Drawn pedestrians have masks beside them; photographs mostly do not.
     """
-    loader = test_loader(samples, transform, batch_size=batch_size)
-    maps = observe(model, loader, heat_maps, device=device)
+    maps = tester.observed(model, samples, heat_maps)
     grid = tuple(maps["|F|"].shape[-2:])
     paths = tuple(sample.path for sample in samples)
     return Looks(paths, maps, person_shares(paths, grid))
@@ -76,21 +63,8 @@ def some(looks: Looks, count: int) -> tuple[list[Path], dict[str, Tensor]]:
 
 def keep(looks: Mapping[str, Looks], run_dir: str, count: int) -> None:
     """Keep maps of `count` images per benchmark in looks.npz, drawn ones only."""
-    arrays = {}
-    for name, found in looks.items():
-        paths, maps = some(found, count)
-        arrays[name] = {"names": snapshots.names_of(paths), **maps}
-    snapshots.write(run_dir, KEPT, arrays)
-
-
-def kept_looks(
-    folder: Path, benchmark: str
-) -> tuple[list[Image.Image], dict[str, Tensor]]:
-    """Pictures, drawn again, and maps by name that a run kept of a benchmark."""
-    found = snapshots.read(folder, KEPT, benchmark)
-    pictures = snapshots.pictures(benchmark, found.pop("names", ()))
-    maps = {title: torch.from_numpy(values).float() for title, values in found.items()}
-    return pictures, maps
+    shown = {name: some(found, count) for name, found in looks.items()}
+    snapshots.keep_looks(run_dir, shown)
 
 
 def quality(looks: Looks) -> pd.Series:

@@ -7,12 +7,11 @@ patch grid, W width
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image
 from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_score
 from torch import Tensor, nn
@@ -23,10 +22,7 @@ from reidlib.analysis.fanet import some
 from reidlib.analysis.localization import share_inside
 from reidlib.analysis.truth import true_parts
 from reidlib.data.captions import CaptionIds, words_of
-from reidlib.data.loaders import test_loader
 from reidlib.data.samples import Benchmark, Sample
-from reidlib.data.transforms import Transform
-from reidlib.evaluation.extraction import evaluating
 from reidlib.evaluation.metrics import Scores
 from reidlib.evaluation.search import Search, Tester, spread
 from reidlib.pedestrians import Part
@@ -49,53 +45,57 @@ class Looks(NamedTuple):
     occluder: Tensor | None  # (n, h, w) the same of what hides the person
 
 
-def look(
-    model: nn.Module,
-    samples: Sequence[Sample],
-    transform: Transform,
-    ids: CaptionIds,
-    *,
-    device: torch.device | str,
-    batch_size: int = 64,
-) -> Looks:
-    """Attention, features and masks of FBA on samples with their captions."""
-    parts = []
-    with evaluating(model):
-        for batch in test_loader(samples, transform, batch_size=batch_size):
-            images, captions = ids(batch.to(device))
-            output = model(images, captions)
-            if output.attention is not None:
-                parts.append(_part(output, captions, model.grid, ids.longest))
+class _Views(nn.Module):
+    """All that `look` wants of images and their captions."""
+
+    def __init__(self, model: nn.Module, length: int) -> None:
+        super().__init__()
+        self.model = model
+        self.length = length  # to which texts are padded
+
+    def forward(self, images: Tensor, captions: Tensor) -> dict[str, Tensor]:
+        output = self.model(images, captions)
+        if output.attention is None:
+            return {}
+        found = {"ids": _padded(captions[:, 0], self.length)}
+        words = _words(captions)  # (B, 2, L)
+        for side in range(output.attention.shape[1]):
+            shares = words[:, side] / words[:, side].sum(1, keepdim=True)  # (B, L)
+            mean = (shares[..., None] * output.attention[:, side]).sum(1)
+            found[REGIONS[side]] = mean.unflatten(1, self.model.grid)
+        if output.mask is not None:
+            found["mask"] = _padded(output.mask, self.length)
+        if output.background is not None:
+            four = torch.cat([output.embedding.crossed, output.background], 1)
+            found["features"] = four
+        return found
+
+
+def look(model: nn.Module, samples: Sequence[Sample], tester: Tester) -> Looks:
+    """Attention, features and masks of FBA on samples with their captions.
+
+    tester   whose inputs are CaptionIds
+    """
+    views = _Views(model, tester.inputs.longest)
+    found = tester.observed(views, samples, dict)
     paths = tuple(sample.path for sample in samples)
-    names = parts[0] if parts else ()
-    found = {name: torch.cat([part[name] for part in parts]) for name in names}
-    maps = {name: found[name] for name in REGIONS if name in found}
-    others = (found.get(name) for name in ("features", "ids", "mask"))
     parts = true_parts(paths, model.grid)  # (n, Part, h, w)
-    true = (None, None)
-    if parts is not None:
-        true = parts[:, PERSON].sum(1), parts[:, Part.OCCLUDER]
-    return Looks(paths, maps, *others, *true)
+    ids = found.get("ids")
+    return Looks(
+        paths,
+        maps={name: found[name] for name in REGIONS if name in found},
+        features=found.get("features"),
+        ids=None if ids is None else ids.long(),
+        mask=found.get("mask"),
+        person=None if parts is None else parts[:, PERSON].sum(1),
+        occluder=None if parts is None else parts[:, Part.OCCLUDER],
+    )
 
 
-def _part(
-    output: Any, captions: Tensor, grid: tuple[int, int], length: int
-) -> dict[str, Tensor]:
-    """What is kept of one batch, on the CPU; texts are padded to one length."""
-    places = torch.arange(captions.shape[2], device=captions.device)
-    words = (places > 0) & (places < captions.argmax(2, keepdim=True))  # (B, 2, L)
-    part = {"ids": _padded(captions[:, 0], length)}
-    for name, attention, chosen in zip(
-        REGIONS, output.attention.unbind(1), words.unbind(1), strict=False
-    ):
-        shares = chosen / chosen.sum(1, keepdim=True)  # (B, L)
-        part[name] = (shares[..., None] * attention).sum(1).unflatten(1, grid)
-    if output.mask is not None:
-        part["mask"] = _padded(output.mask, length)
-    if output.background is not None:
-        four = torch.cat([output.embedding.crossed, output.background], 1)
-        part["features"] = four.float()
-    return {name: values.cpu() for name, values in part.items()}
+def _words(ids: Tensor) -> Tensor:
+    """Where the words of texts are, token ids (..., L): between start and end."""
+    places = torch.arange(ids.shape[-1], device=ids.device)
+    return (places > 0) & (places < ids.argmax(-1, keepdim=True))
 
 
 def _padded(values: Tensor, length: int) -> Tensor:
@@ -204,10 +204,9 @@ def word_weights(looks: Looks, least: int = 1) -> pd.DataFrame:
     """
     if looks.mask is None:
         return pd.DataFrame({"m": [], "captions": []}, dtype=float)
-    places = torch.arange(looks.ids.shape[1])
-    words = (places > 0) & (places < looks.ids.argmax(1, keepdim=True))
+    words = _words(looks.ids)
     columns = {"id": looks.ids[words], "m": looks.mask[words].double()}
-    table = pd.DataFrame(columns | {"first": (places == 1).expand_as(words)[words]})
+    table = pd.DataFrame(columns | {"first": words.nonzero()[:, 1] == 1})
     found = table.groupby(["id", "first"])["m"].agg(["mean", "count"])
     spelled = words_of(found.index.get_level_values("id"))
     is_first = found.index.get_level_values("first")
@@ -228,27 +227,21 @@ def keep(
 
     points   what `tsne` made, by benchmark
     """
-    arrays = {}
+    kept = {}
     for name, found in looks.items():
         paths, maps = some(found, count)
         weights = word_weights(found)
-        arrays[name] = {"names": snapshots.names_of(paths)} | {
-            **{f"map {title}": values for title, values in maps.items()},
-            **{f"point {', '.join(x)}": p for x, p in points.get(name, {}).items()},
-            "words": weights.index.to_numpy(dtype=str),
-            "m": weights["m"].to_numpy(),
-            "captions": weights["captions"].to_numpy(),
-        }
-    snapshots.write(run_dir, "looks", arrays)
-
-
-def kept_maps(
-    folder: Path, benchmark: str
-) -> tuple[list[Image.Image], dict[str, Tensor]]:
-    """Pictures, drawn again, and maps by region that a run kept of a benchmark."""
-    found = snapshots.read(folder, "looks", benchmark)
-    maps = {name: torch.from_numpy(x).float() for name, x in _of("map ", found).items()}
-    return snapshots.pictures(benchmark, found.get("names", ())), maps
+        kept[name] = (
+            paths,
+            {
+                **{f"map {title}": values for title, values in maps.items()},
+                **{f"point {', '.join(x)}": p for x, p in points.get(name, {}).items()},
+                "words": weights.index.to_numpy(dtype=str),
+                "m": weights["m"].to_numpy(),
+                "captions": weights["captions"].to_numpy(),
+            },
+        )
+    snapshots.keep_looks(run_dir, kept)
 
 
 def on_target(maps: Mapping[str, Tensor]) -> dict[str, list[str]]:
@@ -278,22 +271,15 @@ def alike(maps: Mapping[str, Tensor]) -> float:
 
 def kept_points(folder: Path, benchmark: str) -> dict[tuple[str, str], np.ndarray]:
     """The points of Fig. 2 that a run kept of a benchmark, as `tsne` gives them."""
-    found = _of("point ", snapshots.read(folder, "looks", benchmark))
-    return {tuple(name.split(", ")): plane for name, plane in found.items()}
+    found = snapshots.read(folder, snapshots.LOOKS, benchmark)
+    planes = {name: x for name, x in found.items() if name.startswith("point ")}
+    return {tuple(n.removeprefix("point ").split(", ")): x for n, x in planes.items()}
 
 
 def kept_words(folder: Path, benchmark: str, least: int = 1) -> pd.DataFrame:
     """The word weights that a run kept of a benchmark, as `word_weights` gives them."""
-    found = snapshots.read(folder, "looks", benchmark)
+    found = snapshots.read(folder, snapshots.LOOKS, benchmark)
     columns = {name: found.get(name, ()) for name in ("m", "captions")}
     index = pd.Index(found.get("words", ()), name="word")
     table = pd.DataFrame(columns, index=index, dtype=float)
     return table[table["captions"] >= least]
-
-
-def _of(start: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {
-        name.removeprefix(start): values
-        for name, values in arrays.items()
-        if name.startswith(start)
-    }

@@ -17,17 +17,13 @@ from torch.nn import functional as F
 
 from reidlib.analysis import snapshots
 from reidlib.analysis.truth import true_parts
-from reidlib.data.loaders import test_loader
 from reidlib.data.samples import Sample
-from reidlib.data.transforms import Transform
-from reidlib.evaluation.extraction import observe
-from reidlib.evaluation.search import spread
+from reidlib.evaluation.search import Tester, spread
 from reidlib.pedestrians import Part
 from reidlib.pedestrians.canvas import PERSON, REGION_PARTS
 
 SYMBOLS = {"subject": "S*", "attributes": "A*", "context": "O*", "prompt": "s_att"}
 FEATURES, KINDS = ("v_g", "t_p", "s_att"), ("clean", "occluded")
-KEPT = "looks"
 TRUTH = ("true person", "true occluder")
 END = "</w>"  # of a word, in CLIP's tokens
 OCCLUDED = 0.05  # of a picture, for it to count as occluded
@@ -76,17 +72,9 @@ class _Views(nn.Module):
         return found
 
 
-def look(
-    model: nn.Module,
-    samples: Sequence[Sample],
-    transform: Transform,
-    *,
-    device: torch.device | str,
-    batch_size: int = 64,
-) -> Looks:
+def look(model: nn.Module, samples: Sequence[Sample], tester: Tester) -> Looks:
     """Attention, pseudo-words and weights of samples, and their true parts if known."""
-    loader = test_loader(samples, transform, batch_size=batch_size)
-    found = observe(_Views(model), loader, dict, device=device)
+    found = tester.observed(_Views(model), samples, dict)
     maps, words = (
         {view.symbol: values for view, values in found.items() if view.kind == kind}
         for kind in ("map", "word")
@@ -247,11 +235,8 @@ def some(looks: Looks, count: int) -> tuple[list[Path], dict[str, Tensor]]:
 
 def keep(looks: Mapping[str, Looks], run_dir: str, count: int) -> None:
     """Keep maps of `count` images per benchmark in looks.npz, drawn ones only."""
-    arrays = {}
-    for name, found in looks.items():
-        paths, maps = some(found, count)
-        arrays[name] = {"names": snapshots.names_of(paths), **maps}
-    snapshots.write(run_dir, KEPT, arrays)
+    shown = {name: some(found, count) for name, found in looks.items()}
+    snapshots.keep_looks(run_dir, shown)
 
 
 def kept_maps(
@@ -261,14 +246,15 @@ def kept_maps(
 
     folders   of runs by what their maps are called; runs without the map are left out
     """
-    found = {
-        row: snapshots.read(folder, KEPT, benchmark) for row, folder in folders.items()
+    kept = {
+        row: snapshots.read(at, snapshots.LOOKS, benchmark)
+        for row, at in folders.items()
     }
-    found = {row: arrays for row, arrays in found.items() if name in arrays}
-    if not found:
+    kept = {row: arrays for row, arrays in kept.items() if name in arrays}
+    if not kept:
         return [], {}
-    shared = next(reversed(found.values()))  # all runs keep the same pictures
-    maps = {row: arrays[name] for row, arrays in found.items()}
+    shared = next(reversed(kept.values()))  # all runs keep the same pictures
+    maps = {row: arrays[name] for row, arrays in kept.items()}
     maps |= {title: shared[title] for title in TRUTH if title in shared}
     pictures = snapshots.pictures(benchmark, shared["names"])
     return pictures, {row: torch.from_numpy(x).float() for row, x in maps.items()}

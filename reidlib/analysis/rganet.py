@@ -14,11 +14,8 @@ from torch import Tensor, nn
 from reidlib.analysis import snapshots
 from reidlib.analysis.localization import mask_auc, region_iou
 from reidlib.analysis.truth import true_parts
-from reidlib.data.loaders import test_loader
 from reidlib.data.samples import Sample
-from reidlib.data.transforms import Transform
-from reidlib.evaluation.extraction import observe
-from reidlib.evaluation.search import spread
+from reidlib.evaluation.search import Tester, spread
 from reidlib.pedestrians import Part
 from reidlib.pedestrians.canvas import REGION_PARTS
 
@@ -38,15 +35,12 @@ class Looks(NamedTuple):
 def look(
     model: nn.Module,
     samples: Sequence[Sample],
-    transform: Transform,
+    tester: Tester,
     *,
     names: Sequence[str],
-    device: torch.device | str,
-    batch_size: int = 64,
 ) -> Looks:
     """Regions of samples and what they were judged worth."""
-    loader = test_loader(samples, transform, batch_size=batch_size)
-    found = observe(model, loader, _kept, device=device)
+    found = tester.observed(model, samples, _kept)
     paths = tuple(sample.path for sample in samples)
     masks = found.pop("masks", None)
     parts = true_parts(paths, model.grid)
@@ -64,42 +58,29 @@ def _kept(output: Any) -> dict[str, Tensor]:
 
 def keep(looks: Mapping[str, Looks], run_dir: str, count: int) -> None:
     """Keep masks and scores of `count` images per benchmark, drawn ones only."""
-    arrays = {}
+    kept = {}
     for benchmark, found in looks.items():
         chosen = spread(len(found.paths), count)
-        named = {"names": snapshots.names_of([found.paths[i] for i in chosen])}
-        named |= {name: scores[chosen] for name, scores in found.scores.items()}
-        if found.masks is not None:
-            named["masks"] = found.masks[chosen]
-        arrays[benchmark] = named
-    snapshots.write(run_dir, "looks", arrays)
+        masks = {} if found.masks is None else {"masks": found.masks}
+        arrays = {name: x[chosen] for name, x in (found.scores | masks).items()}
+        kept[benchmark] = [found.paths[i] for i in chosen], arrays
+    snapshots.keep_looks(run_dir, kept)
 
 
 def some(
     looks: Looks, count: int
 ) -> tuple[list[Path], dict[str, Tensor], dict[str, list[str]]]:
-    """Paths, masks by region and their notes of `count` images spread over all."""
-    chosen = spread(len(looks.paths), count)
-    scores = {name: values[chosen] for name, values in looks.scores.items()}
+    """Paths, masks by region and scores as words of `count` images spread over all."""
+    chosen = spread(len(looks.paths), count).tolist()
     maps = dict(zip(looks.names, looks.masks[chosen, 1:].unbind(1), strict=True))
-    return [looks.paths[i] for i in chosen], maps, notes(scores, looks.names)
-
-
-def notes(scores: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, list[str]]:
-    """The scores of each image as words over its maps: {region: n words}.
-
-    scores   {alpha, beta, w: (n, N)}
-    """
-    return {
+    notes = {
         name: [
-            "  ".join(
-                f"{score} {values[image, region]:.2f}"
-                for score, values in scores.items()
-            )
-            for image in range(len(next(iter(scores.values()))))
+            "  ".join(f"{s} {x[image, region]:.2f}" for s, x in looks.scores.items())
+            for image in chosen
         ]
-        for region, name in enumerate(names)
+        for region, name in enumerate(looks.names)
     }
+    return [looks.paths[i] for i in chosen], maps, notes
 
 
 def quality(looks: Looks) -> pd.Series:

@@ -8,13 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
 
 from reidlib.data.samples import Benchmark
 from reidlib.evaluation.search import Search, ranking, spread
 from reidlib.files import written_whole
 from reidlib.pedestrians import RECIPES, draw_again, place_of
 from reidlib.reading import reading
+
+LOOKS = "looks"  # a kind: what a model sees
 
 
 def write(
@@ -67,7 +71,28 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         return {}
 
 
-def names_of(paths: Sequence[Path]) -> np.ndarray:
+def keep_looks(
+    run_dir: str, looks: Mapping[str, tuple[Sequence[Path], Mapping[str, np.ndarray]]]
+) -> None:
+    """Keep arrays of some images in looks.npz: (paths, arrays by name) by benchmark."""
+    arrays = {
+        benchmark: {"names": _names_of(paths), **named}
+        for benchmark, (paths, named) in looks.items()
+    }
+    write(run_dir, LOOKS, arrays)
+
+
+def kept_maps(
+    folder: Path, benchmark: str
+) -> tuple[list[Image.Image], dict[str, Tensor]]:
+    """Pictures, drawn again, and the maps (n, h, w) by name that a run kept of them."""
+    found = read(folder, LOOKS, benchmark)
+    maps = {name.removeprefix("map "): x for name, x in found.items() if x.ndim == 3}
+    named = {name: torch.from_numpy(values).float() for name, values in maps.items()}
+    return pictures(benchmark, found.get("names", ())), named
+
+
+def _names_of(paths: Sequence[Path]) -> np.ndarray:
     """The names under which pictures can be drawn again."""
     return np.array([place_of(path) for path in paths])
 
@@ -98,9 +123,9 @@ def keep_ranked(
     """
     chosen = spread(len(benchmark.query), queries)
     order, hits, _ = (part.cpu() for part in ranking(found, chosen))
-    places = names_of([sample.path for sample in benchmark.gallery])
+    places = _names_of([sample.path for sample in benchmark.gallery])
     arrays = {
-        "queries": names_of([benchmark.query[i].path for i in chosen]),
+        "queries": _names_of([benchmark.query[i].path for i in chosen]),
         "nearest": places[order[:, :count].numpy()],
         "hits": hits[:, :count].numpy(),
     }

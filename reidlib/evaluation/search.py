@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from reidlib.data.loaders import TestBatch, test_loader
-from reidlib.evaluation.extraction import Embedded, extract, images_of
+from reidlib.evaluation.extraction import Embedded, extract, images_of, observe
 from reidlib.evaluation.metrics import (
     Ranking,
     Scores,
@@ -95,19 +96,27 @@ class Tester:
 
     def embedded(self, model: nn.Module, samples: Sequence[Sample]) -> Embedded:
         """The embeddings of samples, by model.embed."""
-        loader = test_loader(
+        options = {"device": self.device, "inputs": self.inputs}
+        options |= {"flip_average": self.flip_average}
+        return extract(model, self._loader(samples), **options)
+
+    def observed(
+        self,
+        model: nn.Module,
+        samples: Sequence[Sample],
+        read: Callable[[Any], dict[Any, Tensor]],
+    ) -> dict[Any, Tensor]:
+        """What `read` takes of the model's outputs, joined as by `observe`."""
+        options = {"device": self.device, "inputs": self.inputs}
+        return observe(model, self._loader(samples), read, **options)
+
+    def _loader(self, samples: Sequence[Sample]) -> DataLoader:
+        return test_loader(
             samples,
             self.transform,
             batch_size=self.batch_size,
             workers=self.workers,
             cache=self.cache,
-        )
-        return extract(
-            model,
-            loader,
-            device=self.device,
-            inputs=self.inputs,
-            flip_average=self.flip_average,
         )
 
 

@@ -8,15 +8,16 @@ import torch
 from toys.small_drawn import drawn, shot
 from toys.small_fanet import tiny
 
+from reidlib import evaluation
 from reidlib.analysis.fanet import (
     Looks,
     heat_maps,
     keep,
-    kept_looks,
     look,
     quality,
     some,
 )
+from reidlib.analysis.snapshots import kept_maps
 from reidlib.data.masks import read_mask
 from reidlib.data.transforms import test_transform as plain_transform
 from reidlib.pedestrians import Part, draw
@@ -64,7 +65,7 @@ def test_looking_at_drawn_people_finds_their_true_cells(tmp_path):
     samples = [drawn(tmp_path, camid) for camid in range(3)]
     model = tiny().train()
     transform = plain_transform(128, 64, normalisation="imagenet")
-    found = look(model, samples, transform, device="cpu", batch_size=2)
+    found = look(model, samples, evaluation.Tester(transform, "cpu", batch_size=2))
     rows, columns = found.person.shape[1:]
     assert {values.shape for values in found.maps.values()} == {(3, rows, columns)}
     mask = read_mask(samples[2].path)
@@ -78,7 +79,7 @@ def test_photographs_without_masks_are_looked_at_and_not_scored(tmp_path):
     sample = drawn(tmp_path)
     (tmp_path / "masks" / "query" / f"{sample.path.stem}.png").unlink()
     transform = plain_transform(64, 32, normalisation="imagenet")
-    found = look(tiny(), [sample], transform, device="cpu")
+    found = look(tiny(), [sample], evaluation.Tester(transform, "cpu", batch_size=2))
     assert found.person is None
     assert quality(found).empty
     assert "true person" not in some(found, 6)[1]
@@ -89,7 +90,7 @@ def test_maps_of_drawn_people_are_kept_and_their_pictures_drawn_again(tmp_path):
     maps = {"Z": torch.rand(1, 4, 2)}
     found = {"smoke": Looks((name,), maps, torch.rand(1, 4, 2))}
     keep(found, str(tmp_path), 3)
-    (picture,), again = kept_looks(tmp_path, "smoke")
+    (picture,), again = kept_maps(tmp_path, "smoke")
     assert picture.tobytes() == draw(shot(camid=2)).image.tobytes()
     assert list(again) == ["Z", "true person"]
     torch.testing.assert_close(again["Z"], maps["Z"], atol=1e-3, rtol=0)
@@ -101,7 +102,7 @@ def test_maps_of_photographs_and_of_runs_without_a_folder_are_not_kept(tmp_path)
     keep({"market1501": found}, str(tmp_path), 3)
     keep({"smoke": found}, "", 3)
     assert not list(tmp_path.iterdir())
-    assert kept_looks(tmp_path, "smoke") == ([], {})
+    assert kept_maps(tmp_path, "smoke") == ([], {})
 
 
 def test_some_images_are_spread_over_all_and_end_with_the_true_person():

@@ -157,7 +157,8 @@ def test_looking_at_drawn_people(queries, row, tmp_path):
     model = tiny(**TABLE_3[row]).train()
     ids = CaptionIds(captions_of(queries), 77)
     transform = plain_transform(80, 32, normalisation="half")
-    found = branches.look(model, queries, transform, ids, device="cpu", batch_size=4)
+    tester = evaluation.Tester(transform, "cpu", batch_size=4, inputs=ids)
+    found = branches.look(model, queries, tester)
     assert model.training
     branched = row in ("diversity", "full")
     names = {"baseline": [], "crossed": ["foreground"]}
@@ -173,7 +174,7 @@ def test_looking_at_drawn_people(queries, row, tmp_path):
     assert measures.between(-1, 1).all()
     points = {"smoke": tsne(found, 4, seed=0)}
     branches.keep({"smoke": found, "market1501": found}, points, str(tmp_path), 3)
-    pictures, maps = branches.kept_maps(tmp_path, "smoke")
+    pictures, maps = kept.kept_maps(tmp_path, "smoke")
     assert len(pictures) == 3 and list(maps) == [*found.maps, "true person"]
     again = branches.kept_points(tmp_path, "smoke")
     assert list(again) == (list(branches.FEATURES) if branched else [])
@@ -187,7 +188,8 @@ def test_the_map_of_a_branch_is_the_mean_over_its_words(queries):
     ids = CaptionIds(captions_of(queries), 77)
     model = tiny().eval()
     transform = plain_transform(80, 32, normalisation="half")
-    found = branches.look(model, queries[:2], transform, ids, device="cpu")
+    tester = evaluation.Tester(transform, "cpu", batch_size=2, inputs=ids)
+    found = branches.look(model, queries[:2], tester)
     image = transform(Image.open(queries[1].path).convert("RGB"))[None]
     captions = ids.of([queries[1].path])
     with torch.no_grad():
@@ -225,6 +227,6 @@ def test_two_maps_are_as_alike_as_they_correlate():
 
 
 def test_runs_that_kept_nothing_give_nothing(tmp_path):
-    assert branches.kept_maps(tmp_path, "smoke") == ([], {})
+    assert kept.kept_maps(tmp_path, "smoke") == ([], {})
     assert branches.kept_points(tmp_path, "smoke") == {}
     assert branches.kept_words(tmp_path, "smoke").empty

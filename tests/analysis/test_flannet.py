@@ -11,6 +11,7 @@ from toys.small_clip import small_clip
 from toys.small_drawn import drawn
 from toys.small_flannet import TABLE_5, tiny
 
+from reidlib import evaluation
 from reidlib.analysis import flannet as looking
 from reidlib.analysis import snapshots as kept
 from reidlib.analysis.flannet import Looks
@@ -122,7 +123,9 @@ def test_looking_at_drawn_people(tmp_path, row):
     samples = [drawn(tmp_path, camid) for camid in range(3)]
     transform = plain_transform(80, 32, normalisation="half")
     model = tiny(**TABLE_5[row])
-    found = looking.look(model, samples, transform, device="cpu", batch_size=2)
+    found = looking.look(
+        model, samples, evaluation.Tester(transform, "cpu", batch_size=2)
+    )
     details = ["A*", "O*"] if row in ("f", "average", "full") else []
     assert list(found.maps) == details + ["s_att"] * (row not in ("none", "f"))
     titles = [f"{symbol} {i}" for symbol in details for i in (1, 2, 3)]
@@ -142,7 +145,9 @@ def test_looking_at_drawn_people(tmp_path, row):
 def test_a_look_is_the_models_own(tmp_path):
     sample, model = drawn(tmp_path), tiny(queries=1)
     transform = plain_transform(80, 32, normalisation="half")
-    found = looking.look(model, [sample], transform, device="cpu")
+    found = looking.look(
+        model, [sample], evaluation.Tester(transform, "cpu", batch_size=2)
+    )
     images = transform(Image.open(sample.path).convert("RGB"))[None]
     model.eval()
     maps, tokens = model.attend(images), model.image_tower(images).joint

@@ -7,6 +7,7 @@ import torch
 from toys.small_drawn import drawn, painted
 from toys.small_rganet import tiny
 
+from reidlib import evaluation
 from reidlib.analysis import rganet as parts
 from reidlib.analysis import snapshots as kept
 from reidlib.analysis.rganet import Looks, quality
@@ -63,9 +64,8 @@ def test_looking_at_drawn_people(tmp_path, regions):
         tiny(regions=regions),
         plain_transform(80, 32, normalisation="half"),
     )
-    found = parts.look(
-        model, samples, transform, names=BODY, device="cpu", batch_size=2
-    )
+    tester = evaluation.Tester(transform, "cpu", batch_size=2)
+    found = parts.look(model, samples, tester, names=BODY)
     assert found.scores.keys() == {"α", "β", "w"}
     assert found.parts.shape == (3, len(Part), *model.grid)
     torch.testing.assert_close(found.parts.sum(1), torch.ones(3, *model.grid))
@@ -97,7 +97,8 @@ def test_true_bags_belong_to_the_upper_body_unless_they_are_named(tmp_path, name
     sample = painted(tmp_path, [0, Part.BAGS, 2, 4])
     model = tiny(image_size=(64, 32), names=list(names)).eval()  # 4 x 2 patches
     transform = plain_transform(64, 32, normalisation="half")
-    found = parts.look(model, [sample], transform, names=names, device="cpu")
+    tester = evaluation.Tester(transform, "cpu", batch_size=2)
+    found = parts.look(model, [sample], tester, names=names)
     cells = found.parts[0].sum((1, 2)).tolist()
     own = 2.0 if "bags" in names else 0.0
     assert cells[Part.BAGS] == own and cells[Part.UPPER_BODY] == 4.0 - own

@@ -77,6 +77,14 @@ def test_a_search_through_the_image_cache_finds_the_same(greys, tmp_path):
     assert torch.equal(with_it.gallery.embeddings, without.gallery.embeddings)
 
 
+def test_what_is_observed_comes_through_the_image_cache_too(greys, tmp_path):
+    cache = ImageCache.at(str(tmp_path), str(greys.query[0].path.parent))
+    pixels = made(cache=cache).observed(nn.Identity(), greys.query, lambda x: {"x": x})
+    assert len(list(tmp_path.glob("*.npy"))) == 1
+    plain = [TRANSFORM(data.read_picture(sample.path)) for sample in greys.query]
+    assert torch.equal(pixels["x"], torch.stack(plain))
+
+
 def test_a_search_scores_the_ranking_by_hand(greys):
     found = search(Grey(), greys)
     # person 2 (grey 120): 124, 90, 204 | 42 | 44 ...: hits at ranks 1 and 4 or 5
