@@ -111,6 +111,7 @@ class FLaNNet(nn.Module):
         fused_is_classified = M > 1 and fusion_of == "feature"
         self.fusion = fusion
         self.fusion_of = fusion_of
+        self.num_features = M
         self.detach = detach
         self.image_tower = image_tower
         self.prompts = prompts
@@ -163,7 +164,8 @@ class FLaNNet(nn.Module):
     def classify(self, fused: Tensor, weights: Tensor | None, logits: Tensor) -> Tensor:
         """Return logits (B, N) of the fused feature, or of logits (B, M, N) fused."""
         if self.fusion_of == "feature":
-            return self.joint_necks[-1](fused).logits
+            fused_neck = self.joint_necks[self.num_features]  # behind those of features
+            return fused_neck(fused).logits
         shares = 1 if weights is None else weights[..., None]  # 1: their sum
         return (shares * logits).sum(1)
 
@@ -174,7 +176,7 @@ class FLaNNet(nn.Module):
         features = self.encode(tokens.joint)  # (B, M, D)
         visual, *others = features.unbind(1)
         with torch.autocast(visual.device.type, enabled=False):
-            necks = self.joint_necks[: features.shape[1]]
+            necks = self.joint_necks[: self.num_features]
             pairs = zip(necks, features.unbind(1), strict=True)
             joint = torch.stack([neck(x).logits for neck, x in pairs], 1)  # (B, M, N)
             weights, fused = self.fuse(features, joint)

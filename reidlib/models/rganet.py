@@ -48,11 +48,11 @@ def region_masks(patches: Tensor, prototypes: Tensor, gamma: float) -> Tensor:
 
     F  patches (B, P, D)    p  prototypes (N+1, D), background first    <,>  cosine
     """
-    return region_logits(patches, prototypes, gamma).softmax(1)
+    return mask_logits(patches, prototypes, gamma).softmax(1)
 
 
-def region_logits(patches: Tensor, prototypes: Tensor, gamma: float) -> Tensor:
-    """Return gamma <F, p_j>, (B, N+1, P), of patches (B, P, D), in float32."""
+def mask_logits(patches: Tensor, prototypes: Tensor, gamma: float) -> Tensor:
+    """Return gamma <F, p_j> of Eq. 1, (B, N+1, P), of patches (B, P, D), in float32."""
     with torch.autocast(patches.device.type, enabled=False):
         patches = F.normalize(patches.float(), dim=-1)
         cosines = patches @ F.normalize(prototypes.float(), dim=-1).T  # (B, P, N+1)
@@ -188,7 +188,7 @@ class RGANet(nn.Module):
     def mask_logits(self, patches: Tensor, prototypes: Tensor) -> Tensor:
         """Return what the masks are a softmax of, for p_0 and other p_1..p_N."""
         every = torch.cat([self.background[None], prototypes])  # (N+1, D)
-        return region_logits(patches, every, self.gamma).unflatten(2, self.grid)
+        return mask_logits(patches, every, self.gamma).unflatten(2, self.grid)
 
     def stripes(self, images: Tensor) -> Tensor:
         """Return means over N horizontal stripes (B, N, D), to start the memory."""
@@ -232,14 +232,14 @@ class RGANet(nn.Module):
                 regions = masked_mean(patches, masks[:, 1:].flatten(2))
             alpha, beta, weights = self.assess(regions)
         pairs = zip(self.region_necks, regions.unbind(1), strict=True)
-        region_logits = tuple(neck(region).logits for neck, region in pairs)
+        logits = tuple(neck(region).logits for neck, region in pairs)
         return Output(
             embedding=Embedding(pooled, regions, weights),
             masks=masks,
             alpha=alpha,
             beta=beta,
             logits=self.neck(pooled).logits,
-            region_logits=region_logits or None,
+            region_logits=logits or None,
         )
 
 
