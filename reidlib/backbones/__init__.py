@@ -1,20 +1,15 @@
-"""Loaded towers: images to tokens or maps, texts to features."""
+"""Loaded towers: images to tokens or maps, texts to features.
 
-from open_clip.tokenizer import tokenize
+Names are imported when they are first used.
+"""
 
-from reidlib.backbones.clip import Clip, ImageTower, TextTower
-from reidlib.backbones.clip_weights import TINY_WEIGHTS, load_clip, save_tiny_clip
-from reidlib.backbones.resnet import ResNetStages, load_resnet, save_resnet
+import lazy_loader
 
-__all__ = [
-    "TINY_WEIGHTS",
-    "Clip",
-    "ImageTower",
-    "ResNetStages",
-    "TextTower",
-    "load_clip",
-    "load_resnet",
-    "save_resnet",
-    "save_tiny_clip",
-    "tokenize",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "clip": ["Clip", "ImageTower", "TextTower", "tokenize"],
+        "clip_weights": ["TINY_WEIGHTS", "load_clip", "save_tiny_clip"],
+        "resnet": ["ResNetStages", "load_resnet", "save_resnet"],
+    },
+)

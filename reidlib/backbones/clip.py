@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import open_clip
 import torch
+from open_clip.tokenizer import tokenize as tokenize
 from open_clip.transformer import text_global_pool
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
