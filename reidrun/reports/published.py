@@ -1,5 +1,6 @@
 """The papers' own numbers, as printed. They share no column with ours."""
 
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,6 +77,11 @@ def headline(paper: str) -> pd.DataFrame:
     return pd.DataFrame(list(found.values()), index=index, columns=["mAP", "R1"])
 
 
+@cache
+def _numbers() -> pd.DataFrame:
+    return pd.read_csv(PAPER_RESULTS)
+
+
 def published(paper: str, table: str, *, own: bool = True) -> pd.DataFrame:
     """A table of a paper: one row per method, one column per (data set, metric).
 
@@ -84,7 +90,7 @@ def published(paper: str, table: str, *, own: bool = True) -> pd.DataFrame:
     Values and order are as printed, scores in percent, nan where nothing is. Raises
     ValueError for a paper or table without numbers.
     """
-    numbers = pd.read_csv(PAPER_RESULTS)
+    numbers = _numbers()
     rows = numbers[(numbers["paper"] == paper) & (numbers["table"] == table)]
     if own:
         rows = rows[rows["own"] == 1]

@@ -136,18 +136,23 @@ def read_ablation(params: Path, name: str) -> Ablation:
 
     Raises ParameterError where there is none, or where its claims name no variant.
     """
-    folder = params / "ablations"
-    known = {path.stem for path in folder.glob("*.yaml")}
+    path = params / "ablations" / f"{name}.yaml"
+    known = {path.stem for path in path.parent.glob("*_*.yaml")}
     if name not in known:
         raise ParameterError(unknown("ablation", name, known))
-    ablation = _read_ablation(folder / f"{name}.yaml")
-    variants = read_variants(params, name.partition("_")[0])
-    named = [variants[variant.name] for variant in ablation.variants]
-    full = [
-        variant.model_copy(update={"overrides": meant.overrides, "at": meant.at})
-        for variant, meant in zip(ablation.variants, named, strict=True)
-    ]
-    return ablation.model_copy(update={"variants": full})
+    ablations = _read_ablations(params, name.partition("_")[0])
+    meant, full = _meant(ablations), []
+    for variant in ablations[path].variants:
+        same = meant[variant.name]
+        differs = {"overrides": same.overrides, "at": same.at}
+        full.append(variant.model_copy(update=differs))
+    return ablations[path].model_copy(update={"variants": full})
+
+
+def _read_ablations(params: Path, paper: str) -> dict[Path, Ablation]:
+    """Every ablation of a paper by its file, each read once."""
+    paths = sorted((params / "ablations").glob(f"{paper}_*.yaml"))
+    return {path: _read_ablation(path) for path in paths}
 
 
 def _read_ablation(path: Path) -> Ablation:
@@ -173,9 +178,14 @@ def read_variants(params: Path, paper: str) -> dict[str, Variant]:
 
     A name that two ablations use must mean the same, for it names one run folder.
     """
+    return _meant(_read_ablations(params, paper))
+
+
+def _meant(ablations: Mapping[Path, Ablation]) -> dict[str, Variant]:
+    """What each variant of a paper means, by its name."""
     variants, named = {FULL: Variant(name=FULL, overrides={})}, {}
-    for path in sorted((params / "ablations").glob(f"{paper}_*.yaml")):
-        for variant in _read_ablation(path).variants:
+    for path, ablation in ablations.items():
+        for variant in ablation.variants:
             named[variant.name] = path
             if variant.overrides is None:
                 continue
