@@ -28,10 +28,10 @@ from reidrun.reports.published import HEADLINES, published
 from reidrun.reports.study import Study, gather
 from reidrun.runs import sweep
 from reidrun.runs.environment import environment
+from reidrun.runs.errors import ParameterError
 from reidrun.runs.folder import PROGRESS, flat, save_run, write_scores
 from reidrun.runs.injected import check_parameters, declared
 from reidrun.runs.names import Tested
-from reidrun.runs.schema import ParameterError
 
 if TYPE_CHECKING:
     from reidlib.evaluation.metrics import Scores

@@ -12,7 +12,7 @@ from toys.toy_paper import TOY_CELLS, TOY_LAYERS, notebook
 torch.set_num_threads(1)  # tests run side by side; OMP_NUM_THREADS covers the kernels
 settings.register_profile("house", deadline=None, derandomize=True, database=None)
 settings.load_profile("house")
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` makes us deaf
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores it
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reidrun.notebook import READ_AT_OPENING, READ_AT_START
+from reidrun.runs.errors import ParameterError
 from reidrun.runs.injected import SCHEMA_MARK
-from reidrun.runs.schema import ParameterError, parse_schema
+from reidrun.runs.schema import parse_schema
 
 START, CHECK = "run = start_run(", "parameters = check_parameters("
 OPEN = "open_study(parameters)"

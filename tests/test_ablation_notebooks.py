@@ -14,8 +14,8 @@ from notebook_rules import code_of, text_of, tracked
 from toys.toy_paper import notebook
 
 from reidrun.runs import execute
-from reidrun.runs import folder as runs
 from reidrun.runs.environment import ROOT
+from reidrun.runs.folder import is_complete
 
 ABLATIONS = ROOT / "notebooks" / "ablations"
 COMPONENTS = ABLATIONS / "fanet_components.ipynb"
@@ -48,7 +48,7 @@ def page(tmp_path_factory) -> Path:
 def test_missing_runs_are_made_and_kept(page):
     for variant in ("baseline", "full"):
         folder = page.parent / "outputs/smoke/fanet" / f"{variant}-s0"
-        assert runs.is_complete(folder)
+        assert is_complete(folder)
         assert (folder / "history.csv").is_file() and (folder / "looks.npz").is_file()
     assert "2 runs, 0 missing, 0 failed" in printed(page)
 

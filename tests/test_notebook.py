@@ -16,10 +16,10 @@ from reidrun.notebook import show_source, start_run
 from reidrun.reports.published import published
 from reidrun.runs import injected
 from reidrun.runs.environment import ROOT
+from reidrun.runs.errors import ParameterError
 from reidrun.runs.execute import execute
 from reidrun.runs.folder import is_complete, read_metrics, read_queries
 from reidrun.runs.injected import check_parameters
-from reidrun.runs.schema import ParameterError
 
 SCHEMA = """\
 # Schema: every parameter, its meaning and unit.

@@ -11,8 +11,8 @@ from reidrun.cli.arguments import Whole, add_values, list_names
 from reidrun.cli.messages import complain, point_at, say, short
 from reidrun.reports import records
 from reidrun.runs import execute, params
-from reidrun.runs import folder as runs
 from reidrun.runs.errors import RunError
+from reidrun.runs.folder import is_complete, make_folder, read_metrics, throw_away
 from reidrun.runs.plans import (
     Plan,
     make_plan,
@@ -65,8 +65,8 @@ def run_papers(args: argparse.Namespace, root: Path) -> int:
             refuse_other_parameters(plan)
     for plan in plans:
         if args.fresh:
-            runs.throw_away(plan.folder)
-        runs.make_folder(plan.folder)
+            throw_away(plan.folder)
+        make_folder(plan.folder)
     done = [plan for plan in plans if _carry_out(plan, args)]
     if done:
         table = records.score_table(pd.DataFrame(_rows(done, args)))
@@ -78,7 +78,7 @@ def run_papers(args: argparse.Namespace, root: Path) -> int:
 
 
 def _carry_out(plan: Plan, args: argparse.Namespace) -> bool:
-    if runs.is_complete(plan.folder):
+    if is_complete(plan.folder):
         say(f"{plan.title}: already there")
     else:
         begun = (plan.folder / "checkpoint.pt").is_file()
@@ -95,7 +95,7 @@ def _carry_out(plan: Plan, args: argparse.Namespace) -> bool:
             complain(f"{plan.title} failed (paths are seen from notebooks/)\n{error}")
             point_at(plan.folder, execute.NOTEBOOK, execute.ERROR_LOG)
             return False
-    for what, error in runs.read_metrics(plan.folder).get("failed", {}).items():
+    for what, error in read_metrics(plan.folder).get("failed", {}).items():
         complain(f"{plan.title} is kept, but after training {what} failed: {error}")
     if args.html:
         execute.write_page(plan.folder)

@@ -23,9 +23,9 @@ from jupyter_client.manager import AsyncKernelManager
 from traitlets.config import Config
 
 from reidlib.files import write_text
+from reidrun.runs.errors import RunError
 from reidrun.runs.folder import (
     PROGRESS,
-    RunError,
     is_complete,
     make_folder,
     write_parameters,

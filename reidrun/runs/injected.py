@@ -14,7 +14,8 @@ from typing import Any
 from IPython import get_ipython
 
 from reidlib.checks import nearest
-from reidrun.runs.schema import ParameterError, Schema, parse_schema, validate
+from reidrun.runs.errors import ParameterError
+from reidrun.runs.schema import Schema, parse_schema, validate
 
 SCHEMA_MARK = "# Schema"
 INJECTED_MARK = "# Parameters"  # papermill writes it at the top of its cell

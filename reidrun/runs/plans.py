@@ -13,9 +13,9 @@ from reidlib.benchmarks import (
     training_fault,
 )
 from reidlib.checks import nearest, unknown
-from reidrun.runs import folder as runs
 from reidrun.runs import params
-from reidrun.runs.errors import ParameterError
+from reidrun.runs.errors import ParameterError, RunError
+from reidrun.runs.folder import differing
 from reidrun.runs.names import row_name, run_folder, variant_name
 from reidrun.runs.schema import TYPE_NAMES, Schema, notebook_schema, read_value
 
@@ -239,7 +239,8 @@ def refuse_missing_files(plans: Iterable[Plan]) -> None:
     checks on the machine where it runs.
     """
     plans = list(plans)
-    missing = [fault for plan in plans for fault in _missing_files(plan)]
+    schemas = {path: notebook_schema(path) for path in {p.notebook for p in plans}}
+    missing = [f for p in plans for f in _missing_files(p, schemas[p.notebook])]
     missing += [fault for plan in plans for fault in _missing_device(plan.parameters)]
     if missing:
         raise ParameterError("\n".join(dict.fromkeys(missing)))
@@ -259,12 +260,12 @@ def _missing_device(values: Mapping[str, Any]) -> list[str]:
     return ["device: cuda, but torch sees no GPU here: take auto or cpu"]
 
 
-def _missing_files(plan: Plan) -> list[str]:
+def _missing_files(plan: Plan, schema: Schema) -> list[str]:
     here, values = plan.notebook.parent, plan.parameters
     found = [
         f"{name}: no file {values[name]}, seen from notebooks/"
         + _nearest_file(values[name], parameter.choices)
-        for name, parameter in notebook_schema(plan.notebook).items()
+        for name, parameter in schema.items()
         if parameter.takes_file
         and values[name] not in ("", *parameter.choices)
         and not (here / values[name]).is_file()
@@ -284,7 +285,7 @@ def _nearest_file(value: str, choices: list[str]) -> str:
 
 def refuse_other_parameters(plan: Plan) -> None:
     """Raise RunError where the plan's folder holds a run with other parameters."""
-    differences = runs.differing(plan.folder, plan.parameters)
+    differences = differing(plan.folder, plan.parameters)
     if not differences:
         return
     place = Path(*plan.folder.parts[-4:]).as_posix()  # the rest is of this machine
@@ -292,4 +293,4 @@ def refuse_other_parameters(plan: Plan) -> None:
     for name, (there, wanted) in differences.items():
         lines.append(f"  {name}: {there!r} there, {wanted!r} wanted")
     lines.append("reid run --fresh throws it away, --outputs DIR keeps both")
-    raise runs.RunError("\n".join(lines))
+    raise RunError("\n".join(lines))

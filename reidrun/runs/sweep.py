@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 from reidlib.checks import unknown
 from reidlib.files import write_text
 from reidrun.runs import execute, params
-from reidrun.runs import folder as runs
 from reidrun.runs.environment import ROOT
 from reidrun.runs.errors import ParameterError
+from reidrun.runs.folder import is_complete, make_folder, read_metrics
 from reidrun.runs.plans import (
     Plan,
     make_plans,
@@ -108,7 +108,7 @@ def _refuse_what_needs_no_runs(ablation: str, root: Path) -> None:
 
 def missing(plans: Iterable[Plan]) -> list[Plan]:
     """Return the plans whose run is not finished."""
-    return [one for one in plans if not runs.is_complete(one.folder)]
+    return [one for one in plans if not is_complete(one.folder)]
 
 
 def check_jobs(jobs: int) -> None:
@@ -147,7 +147,7 @@ def run(
 
 
 def _start(plan: Plan, jobs: int) -> _Run:
-    runs.make_folder(plan.folder)
+    make_folder(plan.folder)
     order = [str(plan.notebook), str(plan.folder), plan.parameters]
     # for errors before `execute` writes its own log, as of an import
     with (plan.folder / execute.ERROR_LOG).open("w") as log:
@@ -185,10 +185,10 @@ def threads(jobs: int) -> int:
 def _outcome(one: _Run) -> str:
     """Say in a line what a run scored, and how long it took, or that it failed."""
     one.process.stdin.close()
-    if not runs.is_complete(one.plan.folder):
+    if not is_complete(one.plan.folder):
         _explain(one)
         return "FAILED"
-    scores = runs.read_metrics(one.plan.folder)["scores"]
+    scores = read_metrics(one.plan.folder)["scores"]
     words = [f"{name} {100 * score['mAP']:.1f} mAP" for name, score in scores.items()]
     return ", ".join([*words, f"{time.monotonic() - one.began:.0f} s"])
 

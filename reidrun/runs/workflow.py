@@ -20,8 +20,8 @@ from typing import Any, NamedTuple, Self
 from reidlib.checks import unknown
 from reidlib.files import write_text
 from reidrun.runs import execute, params, sweep
-from reidrun.runs import folder as runs
 from reidrun.runs.errors import ParameterError
+from reidrun.runs.folder import is_complete
 from reidrun.runs.plans import (
     Plan,
     make_plans,
@@ -142,7 +142,7 @@ def read(config: Mapping[str, Any], root: Path) -> Batch:
         commands |= {
             _seen(plan.folder, root): _run_command(plan, asked)
             for plan in plans
-            if not runs.is_complete(plan.folder)
+            if not is_complete(plan.folder)
         }
         if page := asked.page(name, root):
             order = PageOrder(needs, _sweep_command(name, asked))

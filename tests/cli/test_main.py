@@ -12,7 +12,8 @@ from reidrun.cli import run as run_command
 from reidrun.cli import server as showing
 from reidrun.reports import readme as results
 from reidrun.runs import execute
-from reidrun.runs import folder as runs
+from reidrun.runs.errors import RunError
+from reidrun.runs.folder import PROGRESS, SCORES, is_complete, read_metrics
 
 
 @pytest.fixture
@@ -33,11 +34,11 @@ def executed(monkeypatch):
     calls = []
 
     def stand_in(notebook, output, parameters, log):
-        (output.parent / runs.PROGRESS).write_text("epoch 1 of 1, loss 2, 0:00 left")
+        (output.parent / PROGRESS).write_text("epoch 1 of 1, loss 2, 0:00 left")
         calls.append(dict(parameters))
         folder = output.parent
         shutil.copy(notebook, output)
-        score = dict.fromkeys(runs.SCORES, 0.5)
+        score = dict.fromkeys(SCORES, 0.5)
         record = {"paper": notebook.stem, "seed": parameters["seed"], "commit": ""}
         record |= {"benchmark": parameters["benchmark"], "drawn": True, "seconds": 1.0}
         variant = folder.name.rpartition("-s")[0]
@@ -57,7 +58,7 @@ def test_a_run_leaves_notebook_page_and_record_and_is_not_redone(reid, toy_root)
     expected = ["checkpoint.pt", "history.csv", "metrics.json", "params.yaml"]
     expected += ["queries.csv.gz", "run.html", "run.ipynb"]
     assert sorted(p.name for p in folder.iterdir()) == expected
-    record = runs.read_metrics(folder)
+    record = read_metrics(folder)
     assert record["variant"] == "full+also_on=station"
     assert record["parameters"]["epochs"] == 2
     assert record["parameters"]["erasing"] is True
@@ -88,11 +89,11 @@ def test_a_failed_run_says_why_and_where_and_the_next_one_goes_on(reid, toy_root
     assert "full+epochs=10-s0/run.ipynb" in err
     assert "the power went out" in (folder / "error.log").read_text()
     assert (folder / "run.ipynb").is_file()
-    assert not runs.is_complete(folder)
+    assert not is_complete(folder)
     assert "Traceback" not in err
     code, out, _ = reid(*command)
     assert code == 0 and "going on" in out
-    assert runs.is_complete(folder) and not (folder / "error.log").exists()
+    assert is_complete(folder) and not (folder / "error.log").exists()
 
 
 def test_plain_papermill_stops_in_the_first_cell_on_an_unknown_name(toy_root):
@@ -146,9 +147,9 @@ def test_a_record_left_before_a_failure_does_not_count(toy_root, monkeypatch):
         raise RuntimeError("Kernel died")
 
     monkeypatch.setattr(execute, "_papermill", fail_late)
-    with pytest.raises(runs.RunError, match="RuntimeError: Kernel died"):
+    with pytest.raises(RunError, match="RuntimeError: Kernel died"):
         execute.execute(toy_root / "notebooks/toy.ipynb", folder, {"seed": 0})
-    assert not runs.is_complete(folder)
+    assert not is_complete(folder)
 
 
 def test_the_notebook_gets_every_parameter_and_relative_places(reid, executed):
@@ -218,7 +219,7 @@ def test_a_fresh_run_that_is_refused_throws_nothing_away(reid, executed, toy_roo
     assert "already there" in reid(*command)[1], "a finished run needs no data"
     code, _, err = reid(*command, "--fresh")
     assert code == 2 and "market1501: no data in" in err
-    assert runs.is_complete(toy_root / "outputs/market1501/toy/full-s0")
+    assert is_complete(toy_root / "outputs/market1501/toy/full-s0")
 
 
 def test_several_papers_give_one_table_and_a_failure_stops_no_other(
@@ -324,7 +325,7 @@ def test_an_incomplete_command_shows_its_use(reid, arguments):
 def test_a_run_says_how_far_it_is_and_keeps_no_log_of_it(reid, executed, toy_root):
     _, out, _ = reid("run", "toy", "--on", "plaza")
     assert "\n  epoch 1 of 1, loss 2, 0:00 left\n" in out
-    assert not (toy_root / "outputs/plaza/toy/full-s0" / runs.PROGRESS).exists()
+    assert not (toy_root / "outputs/plaza/toy/full-s0" / PROGRESS).exists()
 
 
 def test_results_are_printed(reid, executed):

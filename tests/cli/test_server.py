@@ -9,7 +9,7 @@ import pytest
 from toys.small_runs import image, write_notebook
 
 from reidrun.cli import server as showing
-from reidrun.runs.folder import RunError
+from reidrun.runs.errors import RunError
 
 
 @contextmanager

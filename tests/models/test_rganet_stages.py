@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from reidrun.runs import execute, plans
-from reidrun.runs import folder as runs
 from reidrun.runs.environment import ROOT
+from reidrun.runs.folder import read_metrics
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def smoke(tmp_path_factory):
 
 
 def test_stage_0_from_disk_equals_stage_0_in_process(smoke):
-    learned, read = map(runs.read_metrics, smoke)
+    learned, read = map(read_metrics, smoke)
     assert learned["scores"] == read["scores"]
     assert learned["measures"] == read["measures"] != {}
     histories = [pd.read_csv(folder / "history.csv") for folder in smoke]

@@ -10,7 +10,7 @@ from toys.small_runs import image, write_notebook, write_record
 
 from reidrun.reports import gallery
 from reidrun.reports.records import collect
-from reidrun.runs.folder import RunError
+from reidrun.runs.errors import RunError
 
 
 @pytest.fixture

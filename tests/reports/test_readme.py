@@ -26,10 +26,10 @@ from reidrun.reports.readme import (
 )
 from reidrun.reports.records import collect
 from reidrun.reports.tables import NO_BREAK
-from reidrun.runs import folder as runs
 from reidrun.runs import plans, sweep
 from reidrun.runs.environment import ROOT
-from reidrun.runs.folder import RunError
+from reidrun.runs.errors import RunError
+from reidrun.runs.folder import is_complete
 from reidrun.runs.plans import Setting
 
 PLUS_MINUS = f"{NO_BREAK}±{NO_BREAK}"
@@ -343,6 +343,6 @@ def test_every_command_makes_the_runs_that_its_row_shows(tmp_path):
         made = [plan for command in commands for plan in planned(command, tmp_path)]
         assert made, code
         if drawn or real:
-            missing = [plan.title for plan in made if not runs.is_complete(plan.folder)]
+            missing = [plan.title for plan in made if not is_complete(plan.folder)]
             assert not missing, f"{code}: {missing}"
             assert ("±" in drawn + real) == (len(made) > 1)

@@ -7,7 +7,7 @@ import pytest
 from toys.small_runs import write_record
 
 from reidrun.reports.records import collect, score_table
-from reidrun.runs.folder import RunError
+from reidrun.runs.errors import RunError
 
 
 def test_runs_are_collected_one_row_per_scored_benchmark(tmp_path):

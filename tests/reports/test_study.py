@@ -11,11 +11,11 @@ from toys.toy_paper import TOY_LAYERS
 from reidrun.reports.published import published
 from reidrun.reports.study import settings_of
 from reidrun.reports.tables import table
-from reidrun.runs import folder as runs
 from reidrun.runs import params, sweep
 from reidrun.runs.environment import ROOT
+from reidrun.runs.errors import ParameterError
+from reidrun.runs.folder import QUERIES, read_metrics, read_queries
 from reidrun.runs.plans import Setting
-from reidrun.runs.schema import ParameterError
 
 
 def test_scores_are_those_of_the_runs(gather, outputs):
@@ -27,7 +27,7 @@ def test_scores_are_those_of_the_runs(gather, outputs):
     assert ran == ["Baseline", "B/L+TEM"], "nobody ran the whole method"
     one = found.set_index([*found][:4])["value"].sort_index()
     for seed in range(3):
-        record = runs.read_metrics(outputs / f"plaza/toy/more-s{seed}")
+        record = read_metrics(outputs / f"plaza/toy/more-s{seed}")
         expected = record["scores"]["plaza"]
         of_run = one.loc["ours, plaza (drawn pedestrians)", "B/L+TEM", seed]
         assert of_run["mAP"] == pytest.approx(100 * expected["mAP"], abs=1e-3)
@@ -106,9 +106,9 @@ def test_a_study_is_of_all_that_its_plans_train_and_test_on(gather):
 
 
 def test_seeds_that_were_tested_with_other_queries_are_refused(gather, outputs):
-    table = runs.read_queries(outputs / "plaza/toy/more-s1")
+    table = read_queries(outputs / "plaza/toy/more-s1")
     fewer = gzip.compress(table.drop(("plaza", 3)).to_csv().encode())
-    (outputs / "plaza/toy/more-s1" / runs.QUERIES).write_bytes(fewer)
+    (outputs / "plaza/toy/more-s1" / QUERIES).write_bytes(fewer)
     study = gather()
     assert study.per_query("more", THERE, "mAP").shape == (4, 3)
     with pytest.raises(ValueError, match="more: seeds were tested with different"):

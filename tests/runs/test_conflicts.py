@@ -8,8 +8,8 @@ from reidlib import backbones
 from reidlib.models.fanet import SCALES
 from reidrun.runs import conflicts
 from reidrun.runs.environment import ROOT
+from reidrun.runs.errors import ParameterError
 from reidrun.runs.plans import make_plan
-from reidrun.runs.schema import ParameterError
 
 
 def plan(paper: str, **overrides):

@@ -9,13 +9,24 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reidlib import files
 from reidlib.evaluation.metrics import Scores
 from reidlib.files import write_text
 from reidrun.reports import records
 from reidrun.reports.tables import labelled, percent_table
-from reidrun.runs import folder as runs
 from reidrun.runs.environment import environment
+from reidrun.runs.errors import RunError
+from reidrun.runs.folder import (
+    ADDED,
+    QUERIES,
+    differing,
+    flat,
+    is_complete,
+    read_metrics,
+    read_queries,
+    save_run,
+    throw_away,
+    write_parameters,
+)
 from reidrun.runs.names import (
     FOLDER_PARAMETERS,
     LONGEST_NAME,
@@ -45,7 +56,7 @@ def scores(mean_ap=0.5, ranks=50):
 
 
 def save(folder, mean_ap=0.5, parameters=PARAMETERS, **options):
-    return runs.save_run(
+    return save_run(
         str(folder),
         paper="toy",
         parameters=parameters,
@@ -95,18 +106,21 @@ def test_many_overrides_give_a_short_name_of_their_own():
 def test_the_record_is_written_last_and_read_back_exactly(tmp_path, monkeypatch):
     folder = tmp_path / "plaza" / "toy" / "full-s3"
     written = []
-    for module in (files, runs):  # write_text writes by the first
+    for module in (
+        "reidlib.files",
+        "reidrun.runs.folder",
+    ):  # write_text is of the first
         monkeypatch.setattr(
-            module, "write_bytes", lambda path, content: written.append(path.name)
+            f"{module}.write_bytes", lambda path, _: written.append(path.name)
         )
     record = save(folder, 1 / 3)
     early = ["params.yaml", "scores.json", "history.csv", "queries.csv.gz"]
     assert written == [*early, "metrics.json"]
-    assert not runs.is_complete(folder)
+    assert not is_complete(folder)
     monkeypatch.undo()
     assert save(folder, 1 / 3)["scores"] == record["scores"]
-    assert runs.is_complete(folder)
-    assert runs.read_metrics(folder)["scores"]["plaza"]["mAP"] == 1 / 3
+    assert is_complete(folder)
+    assert read_metrics(folder)["scores"]["plaza"]["mAP"] == 1 / 3
     assert sorted(path.name for path in folder.iterdir()) == [
         "history.csv",
         "metrics.json",
@@ -148,25 +162,25 @@ def test_the_record_says_what_was_run(tmp_path):
 def test_a_gallery_smaller_than_the_rank_scores_its_last_rank(tmp_path):
     options = {"paper": "toy", "parameters": PARAMETERS, "history": HISTORY}
     few = {"plaza": scores(0.5, ranks=3)}
-    record = runs.save_run("", scores=few, seconds=0.0, **options)
+    record = save_run("", scores=few, seconds=0.0, **options)
     assert record["scores"]["plaza"]["rank20"] == 1.0
 
 
 def test_what_every_query_scored_is_kept_and_read_back(tmp_path):
     save(tmp_path / "a" / "full-s3", 0.123456)
-    table = runs.read_queries(tmp_path / "a" / "full-s3")
+    table = read_queries(tmp_path / "a" / "full-s3")
     assert table.loc["plaza", "pid"].tolist() == [7, 8]
     assert table.loc["plaza", "average_precision"].tolist()[0] == 0.12346
     assert table.loc["plaza", "average_precision"].isna().tolist() == [False, True]
     assert table.loc["station", "first_rank"].tolist() == [2, 0]
     save(tmp_path / "b" / "full-s3", 0.123456)
-    first, second = sorted(tmp_path.rglob(runs.QUERIES))
+    first, second = sorted(tmp_path.rglob(QUERIES))
     assert first.read_bytes() == second.read_bytes(), "no time, no name in it"
 
 
 def test_measures_are_flat_and_named_by_benchmark():
     rows = {"plaza": pd.Series({"IoU": 0.5}), "station": pd.Series({"IoU": 1})}
-    assert runs.flat(rows) == {"plaza: IoU": 0.5, "station: IoU": 1.0}
+    assert flat(rows) == {"plaza: IoU": 0.5, "station: IoU": 1.0}
 
 
 def test_places_of_a_machine_are_not_recorded(tmp_path):
@@ -189,13 +203,13 @@ def test_a_search_of_another_kind_is_a_pair_and_has_a_row_of_its_own(tmp_path):
     options = {"paper": "toy", "parameters": PARAMETERS, "history": HISTORY}
     pair = {"plaza": scores(), ("plaza", "re-ranked"): scores(0.25)}
     folder = tmp_path / "full-s3"
-    record = runs.save_run(str(folder), scores=pair, seconds=0.0, **options)
+    record = save_run(str(folder), scores=pair, seconds=0.0, **options)
     assert list(record["scores"]) == ["plaza", "plaza re-ranked"]
     assert record["scores"]["plaza re-ranked"]["drawn"] is True
-    rows = runs.read_queries(folder).index.unique("tested_on")
+    rows = read_queries(folder).index.unique("tested_on")
     assert [*map(read_row_name, rows)] == [("plaza", ""), ("plaza", "re-ranked")]
     with pytest.raises(ValueError, match=r"'plaza re-ranked' is no benchmark; write"):
-        runs.save_run("", scores={"plaza re-ranked": scores()}, seconds=0.0, **options)
+        save_run("", scores={"plaza re-ranked": scores()}, seconds=0.0, **options)
 
 
 def test_numbers_that_are_not_finite_are_refused_by_name(tmp_path):
@@ -203,43 +217,43 @@ def test_numbers_that_are_not_finite_are_refused_by_name(tmp_path):
         save(tmp_path / "full-s3", float("nan"))
     with pytest.raises(ValueError, match=r"measures\.mask_iou is inf"):
         save(tmp_path / "full-s3", measures={"mask_iou": float("inf")})
-    assert not runs.is_complete(tmp_path / "full-s3")
+    assert not is_complete(tmp_path / "full-s3")
 
 
 def test_folders_are_compared_by_parameters_not_by_place(tmp_path):
-    assert runs.differing(tmp_path, PARAMETERS) == {}
-    runs.write_parameters(tmp_path, PARAMETERS)
+    assert differing(tmp_path, PARAMETERS) == {}
+    write_parameters(tmp_path, PARAMETERS)
     moved = PARAMETERS | {"data_root": "elsewhere", "run_dir": "elsewhere"}
-    assert runs.differing(tmp_path, moved) == {}
+    assert differing(tmp_path, moved) == {}
     other = PARAMETERS | {"epochs": 3, "milestones": [1]}
     expected = {"epochs": (2, 3), "milestones": ([1, 2], [1])}
-    assert runs.differing(tmp_path, other) == expected
-    assert runs.differing(tmp_path, {"epochs": 2})["seed"] == (3, None)
+    assert differing(tmp_path, other) == expected
+    assert differing(tmp_path, {"epochs": 2})["seed"] == (3, None)
 
 
 def test_a_kept_run_goes_without_a_parameter_that_came_later(tmp_path):
-    assert runs.ADDED == {
+    assert ADDED == {
         "compile": False,
         "dai_alone": "softmax",
         "dai_bias": True,
         "erasing_fill": "noise",
         "positives": "mean",
     }
-    runs.write_parameters(tmp_path, PARAMETERS)
-    assert runs.differing(tmp_path, PARAMETERS | {"compile": False}) == {}
-    other = runs.differing(tmp_path, PARAMETERS | {"compile": True})
+    write_parameters(tmp_path, PARAMETERS)
+    assert differing(tmp_path, PARAMETERS | {"compile": False}) == {}
+    other = differing(tmp_path, PARAMETERS | {"compile": True})
     assert other == {"compile": (False, True)}
-    runs.write_parameters(tmp_path, PARAMETERS | {"compile": True})
-    other = runs.differing(tmp_path, PARAMETERS | {"compile": False})
+    write_parameters(tmp_path, PARAMETERS | {"compile": True})
+    other = differing(tmp_path, PARAMETERS | {"compile": False})
     assert other == {"compile": (True, False)}
 
 
 def test_what_is_saved_is_a_record_of_its_run(tmp_path):
     folder = tmp_path / "plaza/toy/full-s3"
     save(folder)
-    assert records.read_record(folder) == runs.read_metrics(folder)
+    assert records.read_record(folder) == read_metrics(folder)
     save(folder.with_name("full-s4"))
-    with pytest.raises(runs.RunError, match="record of plaza/toy/full-s3, not of"):
+    with pytest.raises(RunError, match="record of plaza/toy/full-s3, not of"):
         records.read_record(folder.with_name("full-s4"))
 
 
@@ -283,28 +297,24 @@ def test_tables_say_what_their_pictures_show():
     ],
 )
 def test_damaged_scores_of_queries_are_named_with_what_to_do(tmp_path, content):
-    (tmp_path / runs.QUERIES).write_bytes(content)
-    with pytest.raises(
-        runs.RunError, match=r"queries\.csv\.gz cannot .*: run it again"
-    ):
-        runs.read_queries(tmp_path)
+    (tmp_path / QUERIES).write_bytes(content)
+    with pytest.raises(RunError, match=r"queries\.csv\.gz cannot .*: run it again"):
+        read_queries(tmp_path)
 
 
 def test_a_cut_off_table_of_queries_is_named(tmp_path):
     save(tmp_path)
-    path = tmp_path / runs.QUERIES
+    path = tmp_path / QUERIES
     path.write_bytes(path.read_bytes()[:-12])
-    with pytest.raises(runs.RunError, match=r"queries\.csv\.gz cannot be read"):
-        runs.read_queries(tmp_path)
+    with pytest.raises(RunError, match=r"queries\.csv\.gz cannot be read"):
+        read_queries(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["[1]", "{", "[" * 100_000, "\ufeff[]"])
 def test_a_record_that_is_no_object_is_named(tmp_path, text):
     (tmp_path / "metrics.json").write_text(text)
-    with pytest.raises(
-        runs.RunError, match=r"metrics\.json cannot .*again with --fresh"
-    ):
-        runs.read_metrics(tmp_path)
+    with pytest.raises(RunError, match=r"metrics\.json cannot .*again with --fresh"):
+        read_metrics(tmp_path)
 
 
 @given(st.text(max_size=200))
@@ -324,17 +334,15 @@ def test_a_commit_that_git_does_not_tell_is_not_known(monkeypatch):
 )
 def test_parameters_that_cannot_be_read_are_refused_by_name(tmp_path, content):
     (tmp_path / "params.yaml").write_bytes(content)
-    with pytest.raises(
-        runs.RunError, match="(?s)params.yaml: .*--fresh throws the run"
-    ):
-        runs.differing(tmp_path, PARAMETERS)
+    with pytest.raises(RunError, match="(?s)params.yaml: .*--fresh throws the run"):
+        differing(tmp_path, PARAMETERS)
 
 
 def test_without_its_params_a_run_is_known_by_its_record(tmp_path):
     save(tmp_path)
     (tmp_path / "params.yaml").unlink()
-    assert runs.differing(tmp_path, PARAMETERS) == {}
-    assert runs.differing(tmp_path, PARAMETERS | {"epochs": 3}) == {"epochs": (2, 3)}
+    assert differing(tmp_path, PARAMETERS) == {}
+    assert differing(tmp_path, PARAMETERS | {"epochs": 3}) == {"epochs": (2, 3)}
 
 
 @pytest.mark.parametrize("left", ["params.yaml", "metrics.json", "checkpoint.pt"])
@@ -343,5 +351,5 @@ def test_what_is_left_of_a_run_is_thrown_away_and_nothing_else(tmp_path, left):
     run.mkdir(), other.mkdir()
     (run / left).touch(), (other / "letter.txt").touch()
     for folder in (run, other, tmp_path / "absent"):
-        runs.throw_away(folder)
+        throw_away(folder)
     assert not run.exists() and (other / "letter.txt").is_file()

@@ -11,9 +11,10 @@ from toys.toy_paper import TOY_CELLS
 from reidlib.benchmarks import BENCHMARKS
 from reidrun.runs import params
 from reidrun.runs.environment import ROOT
+from reidrun.runs.errors import ParameterError
 from reidrun.runs.injected import check_parameters
 from reidrun.runs.params import GIVEN, read_layer
-from reidrun.runs.schema import ParameterError, notebook_schema, parse_schema, validate
+from reidrun.runs.schema import notebook_schema, parse_schema, validate
 
 OWN_LAYERS = {
     path.stem.partition("@")[2] for path in (ROOT / "params/papers").glob("*@*.yaml")

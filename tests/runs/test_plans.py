@@ -6,12 +6,11 @@ import pytest
 from toys.toy_paper import TOY_CELLS, notebook
 
 from reidlib.benchmarks.fixtures import write_fixture
-from reidrun.runs import folder as runs
-from reidrun.runs import sweep as sweeps
-from reidrun.runs import workflow as batches
+from reidrun.runs import sweep, workflow
 from reidrun.runs.environment import ROOT
+from reidrun.runs.errors import ParameterError, RunError
+from reidrun.runs.folder import write_parameters
 from reidrun.runs.plans import make_plan, refuse_missing_files, refuse_other_parameters
-from reidrun.runs.schema import ParameterError
 
 
 @pytest.fixture
@@ -28,9 +27,9 @@ def plan(toy_root, places):
 
 
 @pytest.fixture
-def sweep(toy_root, places):
+def planned(toy_root, places):
     asked = {"ablation": "toy_parts", "benchmarks": ["plaza"], "seeds": [0]}
-    return lambda **more: sweeps.plan(root=toy_root, **asked | places | more)
+    return lambda **more: sweep.plan(root=toy_root, **asked | places | more)
 
 
 def test_a_plan_has_every_parameter_and_places_seen_from_the_notebook(plan, toy_root):
@@ -151,9 +150,9 @@ def test_weights_are_a_name_or_a_file_that_is_there(
 def test_data_of_a_real_set_is_asked_for_where_runs_are_made(toy_root, tmp_path):
     places = {"outputs": toy_root / "outputs", "data_root": tmp_path / "none"}
     asked = {"ablation": "toy_parts", "benchmarks": ["market1501"], "seeds": [0]}
-    plans = sweeps.plan(root=toy_root, **asked, **places)
+    plans = sweep.plan(root=toy_root, **asked, **places)
     queue = {"profile": "default", "jobs": 1, "root": toy_root}
-    for run in (sweeps.run, lambda plans: batches.run(plans, {}, **queue)):
+    for run in (sweep.run, lambda plans: workflow.run(plans, {}, **queue)):
         with pytest.raises(ParameterError) as caught:
             run(plans)
         assert str(caught.value) == (
@@ -168,7 +167,7 @@ def test_data_of_a_real_set_is_asked_for_where_runs_are_made(toy_root, tmp_path)
 def test_a_queue_is_planned_where_no_data_is_seen(toy_root):
     asked = {"runs": "toy_parts", "benchmarks": "market1501", "seeds": 0}
     asked |= {"outputs": "outputs", "data": "elsewhere"}
-    assert len(batches.read(asked, toy_root).runs) == 2
+    assert len(workflow.read(asked, toy_root).runs) == 2
 
 
 def test_a_marker_that_cannot_be_read_is_refused(toy_root, tmp_path):
@@ -186,10 +185,10 @@ def test_a_folder_with_other_parameters_is_refused_by_a_name_without_this_machin
     made = make_plan(toy_root, "toy", benchmark="plaza", seed=0, **places)
     refuse_other_parameters(made)  # no folder
     made.folder.mkdir(parents=True)
-    runs.write_parameters(made.folder, made.parameters)
+    write_parameters(made.folder, made.parameters)
     refuse_other_parameters(made)
-    runs.write_parameters(made.folder, made.parameters | {"epochs": 3})
-    with pytest.raises(runs.RunError) as caught:
+    write_parameters(made.folder, made.parameters | {"epochs": 3})
+    with pytest.raises(RunError) as caught:
         refuse_other_parameters(made)
     assert str(caught.value).splitlines() == [
         "kept/plaza/toy/full-s0 holds a run with other parameters:",
@@ -198,8 +197,8 @@ def test_a_folder_with_other_parameters_is_refused_by_a_name_without_this_machin
     ]
 
 
-def test_a_sweep_is_every_variant_on_every_benchmark_a_seed_at_a_time(sweep):
-    plans = sweep(benchmarks=["plaza", "station"], seeds=[0, 1])
+def test_a_sweep_is_every_variant_on_every_benchmark_a_seed_at_a_time(planned):
+    plans = planned(benchmarks=["plaza", "station"], seeds=[0, 1])
     assert [one.title for one in plans] == [
         f"toy on {benchmark}, {variant}-s{seed}"
         for seed in (0, 1)
@@ -209,9 +208,13 @@ def test_a_sweep_is_every_variant_on_every_benchmark_a_seed_at_a_time(sweep):
     assert [one.parameters["erasing"] for one in plans[:2]] == [True, False]
 
 
-def test_what_is_asked_twice_is_planned_once_in_the_order_of_the_file(sweep):
-    assert sweep(seeds=[0, 0]) == sweep(variants=["plain", "full", "plain"]) == sweep()
-    (one,) = sweep(variants=["plain"], overrides={"epochs": 3})
+def test_what_is_asked_twice_is_planned_once_in_the_order_of_the_file(planned):
+    assert (
+        planned(seeds=[0, 0])
+        == planned(variants=["plain", "full", "plain"])
+        == planned()
+    )
+    (one,) = planned(variants=["plain"], overrides={"epochs": 3})
     assert one.folder.name == "plain+epochs=3-s0"
 
 

@@ -14,10 +14,9 @@ import pytest
 from toys.toy_paper import TOY_CELLS, notebook
 
 from reidrun.cli import main as cli
-from reidrun.runs import execute
-from reidrun.runs import folder as runs
-from reidrun.runs import sweep as sweeps
-from reidrun.runs.schema import ParameterError
+from reidrun.runs import execute, sweep
+from reidrun.runs.errors import ParameterError
+from reidrun.runs.folder import is_complete, read_metrics, write_parameters
 
 # in place of `python -m reidrun.runs.execute`: a run that scores 0.5, or fails by seed
 STAND_IN = """
@@ -52,14 +51,14 @@ REID += "; sys.exit(c.main(sys.argv[2:], r))"
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    monkeypatch.setattr(sweeps, "COMMAND", (sys.executable, "-c", STAND_IN))
+    monkeypatch.setattr(sweep, "COMMAND", (sys.executable, "-c", STAND_IN))
 
 
 @pytest.fixture
 def plan(toy_root):
     places = {"outputs": toy_root / "outputs", "data_root": toy_root / "data"}
     asked = {"root": toy_root, "ablation": "toy_parts", "benchmarks": ["plaza"]}
-    return lambda **more: sweeps.plan(**{**asked, "seeds": [0], **places, **more})
+    return lambda **more: sweep.plan(**{**asked, "seeds": [0], **places, **more})
 
 
 @pytest.fixture
@@ -79,7 +78,7 @@ seeds: list[int] = [0]  # runs of a row
 outputs: str = "../../outputs"  # folder of the runs
 """
     check = TOY_CELLS["check"] + "outputs, root = Path(outputs), Path('../..')\n"
-    imports = "from pathlib import Path\nfrom reidrun.runs import sweep as sweeps\n"
+    imports = "from pathlib import Path\nfrom reidrun.runs import sweep\n"
     book = notebook({"parameters": schema, "check": imports + check, "use": use})
     folder = root / "notebooks" / "ablations"
     folder.mkdir()
@@ -108,8 +107,8 @@ def test_what_is_done_is_skipped_and_a_failure_stops_no_other(plan, stand_in):
     done.mkdir(parents=True)
     (done / "metrics.json").write_text("{}")
     lines = []
-    assert sweeps.missing(plans) == plans[1:]
-    failures = sweeps.run(plans, report=lines.append)
+    assert sweep.missing(plans) == plans[1:]
+    failures = sweep.run(plans, report=lines.append)
     assert [line.partition(": ")[0] for line in lines] == [
         "4 runs, 1 already there",
         "[2/4] toy on plaza, plain-s7",
@@ -125,26 +124,26 @@ def test_what_is_done_is_skipped_and_a_failure_stops_no_other(plan, stand_in):
     assert failures[1].message == f"{words}; most often the memory has run out"
     assert (failing / "error.log").read_text() == "a traceback\nValueError: seven\n"
     assert words in (killed / "error.log").read_text()
-    assert sweeps.missing(plans) == plans[1:3]
+    assert sweep.missing(plans) == plans[1:3]
 
 
 def test_jobs_run_side_by_side_and_share_the_cores(plan, stand_in, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(7), raising=False)
     pair = plan(seeds=[5])  # neither ends without the other
-    assert sweeps.run(pair, jobs=2, report=list) == []
-    assert runs.read_metrics(pair[0].folder)["threads"] == "3"
-    assert sweeps._environment(9)["OMP_NUM_THREADS"] == "1"
-    assert "OMP_NUM_THREADS" not in sweeps._environment(1), "as in reid run"
+    assert sweep.run(pair, jobs=2, report=list) == []
+    assert read_metrics(pair[0].folder)["threads"] == "3"
+    assert sweep._environment(9)["OMP_NUM_THREADS"] == "1"
+    assert "OMP_NUM_THREADS" not in sweep._environment(1), "as in reid run"
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    assert sweeps._environment(2)["OMP_NUM_THREADS"] == "5", "the user's"
+    assert sweep._environment(2)["OMP_NUM_THREADS"] == "5", "the user's"
     with pytest.raises(ParameterError, match="jobs: 0; at least 1"):
-        sweeps.run(pair, jobs=0)
+        sweep.run(pair, jobs=0)
 
 
 @pytest.mark.parametrize("seed", [6, 9])
 def test_no_run_outlives_an_interruption(plan, stand_in, monkeypatch, seed):
-    monkeypatch.setattr(sweeps, "PATIENCE_SECONDS", 2)
+    monkeypatch.setattr(sweep, "PATIENCE_SECONDS", 2)
     endless, _, short, waiting = plan(seeds=[seed, 0])
     pid = endless.folder / "pid"
 
@@ -154,9 +153,9 @@ def test_no_run_outlives_an_interruption(plan, stand_in, monkeypatch, seed):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sweeps.run([endless, short, waiting], jobs=2, report=interrupt)
+        sweep.run([endless, short, waiting], jobs=2, report=interrupt)
     assert not is_alive(int(pid.read_text()))
-    assert runs.is_complete(short.folder) and not waiting.folder.exists()
+    assert is_complete(short.folder) and not waiting.folder.exists()
 
 
 def test_the_command_checks_runs_and_says_what_failed(reid, stand_in, toy_root):
@@ -202,7 +201,7 @@ def test_a_bad_request_is_refused_before_anything_starts(
 def test_one_folder_with_other_parameters_stops_all(reid, stand_in, toy_root, plan):
     last = plan(seeds=[1])[-1]
     last.folder.mkdir(parents=True)
-    runs.write_parameters(last.folder, last.parameters | {"epochs": 3})
+    write_parameters(last.folder, last.parameters | {"epochs": 3})
     code, out, err = reid("toy_parts", "--on", "plaza", "--seeds", 0, 1)
     assert (code, out) == (2, "")
     assert "outputs/plaza/toy/plain-s1 holds a run with other parameters" in err
@@ -256,9 +255,9 @@ def test_every_run_has_sockets_of_its_own(toy_root, monkeypatch):
 
 RUN_FROM_A_CELL = """\
 places = {"outputs": outputs, "data_root": outputs, "root": root}
-plans = sweeps.plan(ablation="toy_parts", benchmarks=benchmarks, seeds=seeds, **places)
-failures = sweeps.run(plans, jobs=2)
-assert [plan.folder.name for plan in sweeps.missing(plans)] == ["full-s8"]
+plans = sweep.plan(ablation="toy_parts", benchmarks=benchmarks, seeds=seeds, **places)
+failures = sweep.run(plans, jobs=2)
+assert [plan.folder.name for plan in sweep.missing(plans)] == ["full-s8"]
 ((plan, message),) = failures
 message
 """
@@ -297,6 +296,6 @@ def test_kernels_end_with_the_command_and_their_runs_can_go_on(toy_root, how, co
     assert command.wait(60) == code
     kernel = int((folder / "pid").read_text())
     assert wait_until(lambda: not is_alive(kernel))
-    assert (folder / "checkpoint.pt").is_file() and not runs.is_complete(folder)
+    assert (folder / "checkpoint.pt").is_file() and not is_complete(folder)
     book = folder / "run.ipynb"
     assert wait_until(lambda: '"papermill"' not in book.read_text()), "tidied"

@@ -15,12 +15,10 @@ from toys.toy_paper import notebook
 
 from reidrun.cli import main as cli
 from reidrun.cli import run as run_command
-from reidrun.runs import execute, params
-from reidrun.runs import folder as runs
-from reidrun.runs import sweep as sweeps
-from reidrun.runs import workflow as batches
+from reidrun.runs import execute, params, sweep, workflow
 from reidrun.runs.environment import ROOT
-from reidrun.runs.schema import ParameterError
+from reidrun.runs.errors import ParameterError, RunError
+from reidrun.runs.folder import write_parameters
 
 CONFIG = {"runs": "toy_parts", "benchmarks": "plaza", "seeds": 0}
 CONFIG |= {"outputs": "outputs", "data": "data"}
@@ -64,8 +62,8 @@ def house(toy_root):
     (toy_root / "stand_in.py").write_text(STAND_IN)
     snakefile = toy_root / "workflow/Snakefile"
     command = (sys.executable, "stand_in.py")
-    start = "batch = batches.read("
-    text = snakefile.read_text().replace(start, f"batches.REID = {command}\n{start}")
+    start = "batch = workflow.read("
+    text = snakefile.read_text().replace(start, f"workflow.REID = {command}\n{start}")
     snakefile.write_text(text)
     return toy_root
 
@@ -77,7 +75,7 @@ def finish(folder):
 
 def test_a_batch_holds_what_the_sweep_plans_but_for_what_is_finished(house):
     finish(house / PLACE / "plain-s0")
-    batch = batches.read(CONFIG, house)
+    batch = workflow.read(CONFIG, house)
     needs = [f"{PLACE}/{name}-s0/metrics.json" for name in ("full", "plain")]
     assert list(batch.runs) == [f"{PLACE}/full-s0"]
     assert batch.targets == [*needs, f"{PLACE}/parts.ipynb"]
@@ -86,15 +84,15 @@ def test_a_batch_holds_what_the_sweep_plans_but_for_what_is_finished(house):
 
 def test_a_paper_is_its_full_variant_or_those_that_are_named(house):
     asked = {"runs": ["toy"], "benchmarks": "plaza station", "seeds": ["0", "1"]}
-    batch = batches.read(CONFIG | asked, house)
+    batch = workflow.read(CONFIG | asked, house)
     assert [folder.removeprefix("outputs/") for folder in batch.runs] == [
         *("plaza/toy/full-s0", "station/toy/full-s0"),
         *("plaza/toy/full-s1", "station/toy/full-s1"),
     ]
     assert not batch.pages
-    named = batches.read(CONFIG | {"runs": "toy", "variants": "plain"}, house)
+    named = workflow.read(CONFIG | {"runs": "toy", "variants": "plain"}, house)
     assert list(named.runs) == [f"{PLACE}/plain-s0"]
-    twice = batches.read(CONFIG | {"runs": ["toy", "toy_parts"]}, house)
+    twice = workflow.read(CONFIG | {"runs": ["toy", "toy_parts"]}, house)
     assert len(twice.runs) == 2, "one folder, one run"
 
 
@@ -112,7 +110,7 @@ def test_the_command_of_a_run_makes_the_run_that_was_planned(house, monkeypatch,
     monkeypatch.setattr(
         run_command, "_carry_out", lambda plan, _: carried_out.append(plan) or False
     )
-    batch = batches.read(CONFIG | more, house)
+    batch = workflow.read(CONFIG | more, house)
     assert batch.runs and bool(batch.pages) == (not {"scale", "parameters"} & {*more})
     for folder, command in batch.runs.items():
         python, *module, verb, _ = shlex.split(command)[:5]
@@ -127,7 +125,7 @@ def test_the_command_of_a_run_makes_the_run_that_was_planned(house, monkeypatch,
 
 def test_by_default_a_batch_is_all_papers():
     config = yaml.safe_load((ROOT / "workflow/config.yaml").read_text())
-    batch = batches.read(config | {"outputs": "outputs/none"}, ROOT)
+    batch = workflow.read(config | {"outputs": "outputs/none"}, ROOT)
     papers = {folder.split("/")[3] for folder in batch.runs}
     assert papers == params.owners(ROOT / "params/papers")
     assert len(batch.runs) == len(papers) * len(config["seeds"])
@@ -144,43 +142,43 @@ def test_by_default_a_batch_is_all_papers():
 )
 def test_a_batch_that_cannot_be_is_refused(house, more, message):
     with pytest.raises(ParameterError, match=message):
-        batches.read(CONFIG | more, house)
+        workflow.read(CONFIG | more, house)
 
 
 def test_a_folder_with_other_parameters_is_refused(house):
     folder = house / PLACE / "full-s0"
     folder.mkdir(parents=True)
-    runs.write_parameters(folder, {"epochs": 3})
+    write_parameters(folder, {"epochs": 3})
     for name in ("toy", "toy_parts"):
-        with pytest.raises(runs.RunError, match="holds a run with other parameters"):
-            batches.read(CONFIG | {"runs": name}, house)
+        with pytest.raises(RunError, match="holds a run with other parameters"):
+            workflow.read(CONFIG | {"runs": name}, house)
 
 
 def test_a_sweep_takes_snakemake_where_it_is_installed(house, toy_root, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    assert batches.choose_profile(None, house) == "none"
+    assert workflow.choose_profile(None, house) == "none"
     with pytest.raises(ParameterError, match="Snakemake is not installed; pip"):
-        batches.choose_profile("slurm", house)
+        workflow.choose_profile("slurm", house)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: "there")
-    assert batches.choose_profile(None, house) == "default"
-    assert batches.choose_profile("slurm", house) == "slurm"
-    assert batches.choose_profile("none", house) == "none"
+    assert workflow.choose_profile(None, house) == "default"
+    assert workflow.choose_profile("slurm", house) == "slurm"
+    assert workflow.choose_profile("none", house) == "none"
     with pytest.raises(ParameterError, match="unknown profile 'slum'; did you mean sl"):
-        batches.choose_profile("slum", house)
+        workflow.choose_profile("slum", house)
     (house / "workflow/Snakefile").unlink()
-    assert batches.choose_profile(None, house) == "none"
+    assert workflow.choose_profile(None, house) == "none"
 
 
 @pytest.fixture
 def plans(house):
     asked = {"benchmarks": ["plaza"], "seeds": [0, 1], "root": house}
     places = {"outputs": house / "outputs", "data_root": house / "data"}
-    return sweeps.plan(ablation="toy_parts", **asked, **places)
+    return sweep.plan(ablation="toy_parts", **asked, **places)
 
 
 @pytest.fixture
 def asked(house):
-    return batches.Request.read(CONFIG | {"seeds": [0, 1]}, house)
+    return workflow.Request.read(CONFIG | {"seeds": [0, 1]}, house)
 
 
 def queue_of(code, monkeypatch):
@@ -191,7 +189,7 @@ def queue_of(code, monkeypatch):
     def command(_, config, *__):
         return [sys.executable, "-c", start + code, str(config)]
 
-    monkeypatch.setattr(batches, "_snakemake", command)
+    monkeypatch.setattr(workflow, "_snakemake", command)
 
 
 def test_snakemake_says_how_it_goes_and_what_is_missing_then_has_failed(
@@ -207,24 +205,26 @@ def test_snakemake_says_how_it_goes_and_what_is_missing_then_has_failed(
     code += ".write_text('Error: of today')\nprint(config)\nraise SystemExit(1)"
     queue_of(code, monkeypatch)
     queue = {"profile": "default", "jobs": None, "root": house}
-    failures = batches.run(plans, asked, **queue)
+    failures = workflow.run(plans, asked, **queue)
     assert [plan.folder for plan, _ in failures] == [folders[1], folders[3]]
     assert [message for _, message in failures] == ["Error: of today", "no error.log"]
     said = capfd.readouterr().out
     assert "'runs': ['toy_parts'], 'benchmarks': ['plaza']" in said
     assert not list((house / ".snakemake").iterdir()), "the configuration is gone"
     with pytest.raises(ParameterError, match="jobs: 0; at least 1"):
-        batches.run(plans, asked, **queue | {"jobs": 0})
+        workflow.run(plans, asked, **queue | {"jobs": 0})
 
 
 @pytest.mark.parametrize(
     "name", ["dätä", "out #1", "out: 1", "two  words", "it's", "é"]
 )
 def test_a_place_is_handed_over_as_it_is(house, name):
-    asked = batches.Request.read(CONFIG | {"outputs": name, "data": f"{name}/x"}, house)
+    asked = workflow.Request.read(
+        CONFIG | {"outputs": name, "data": f"{name}/x"}, house
+    )
     asked = asked._replace(parameters={"also_on": [], "text": f"a # {name}: yes"})
     config = json.loads(json.dumps(asked._asdict(), default=str))
-    assert batches.Request.read(config, house) == asked
+    assert workflow.Request.read(config, house) == asked
     assert asked.outputs == house / name
 
 
@@ -248,7 +248,7 @@ except KeyboardInterrupt:
 
     monkeypatch.setattr(subprocess.Popen, "wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        batches.run(plans, asked, profile="slurm", jobs=2, root=house)
+        workflow.run(plans, asked, profile="slurm", jobs=2, root=house)
     assert (house / "stopped").exists()
 
 
@@ -257,7 +257,7 @@ def test_jobs_become_cores_here_and_places_in_a_queue(house, plans, monkeypatch)
 
     def words(profile, jobs):
         config = house / "a config.json"
-        return " ".join(batches._snakemake(plans[:1], config, profile, jobs, house))
+        return " ".join(workflow._snakemake(plans[:1], config, profile, jobs, house))
 
     here = words("default", 2)
     assert "--cores 6 --set-threads run=3 --configfile" in here
