@@ -12,8 +12,6 @@ from reidlib.pedestrians import Part
 from reidlib.pedestrians.canvas import PERSON
 from reidlib.reading import shown
 
-NO_MASKS = "make those that are missing with notebooks/prepare/masks.ipynb"
-
 
 def person_shares(paths: Sequence[Path], grid: tuple[int, int]) -> Tensor | None:
     """Share (N, h, w) of each cell on the person; None where there are no masks.
@@ -45,7 +43,8 @@ def check_masks(sets: Mapping[str, Benchmark]) -> None:
         if missing and len(missing) < len(paths):
             raise ValueError(
                 f"{len(missing)} of {len(paths)} queries of {name} have no part mask,"
-                f" the first is {shown(missing[0])}: {NO_MASKS}"
+                f" the first is {shown(missing[0])}: make those that are missing with"
+                " notebooks/prepare/masks.ipynb"
             )
         for path in paths if not missing else []:
             read_mask(path, len(Part))
