@@ -186,20 +186,16 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: str) ->
     source names the file in the ValueError, which lists missing, unexpected and
     misshapen entries by name and shape.
     """
-    own = _shapes(module.state_dict())
-    found = _shapes(state)
+    own, found = _shapes(module.state_dict()), _shapes(state)
+    both = {name: (found[name], own[name]) for name in own.keys() & found}
     differences = {
-        "misshapen": [
-            f"{name}: {found[name]} in the file, {own[name]} in the model"
-            for name in sorted(own.keys() & found)
-            if found[name] != own[name]
-        ],
-        "missing in the file": [
-            f"{name}: {own[name]}" for name in sorted(own.keys() - found)
-        ],
-        "unexpected in the file": [
-            f"{name}: {found[name]}" for name in sorted(found.keys() - own)
-        ],
+        "misshapen": {
+            name: f"{theirs} in the file, {ours} in the model"
+            for name, (theirs, ours) in both.items()
+            if theirs != ours
+        },
+        "missing in the file": {name: own[name] for name in own.keys() - found},
+        "unexpected in the file": {name: found[name] for name in found.keys() - own},
     }
     if any(differences.values()):
         raise ValueError(_architecture_report(module, source, differences))
@@ -211,12 +207,12 @@ def _shapes(state: Mapping[str, object]) -> dict[str, tuple[int, ...]]:
 
 
 def _architecture_report(
-    module: nn.Module, source: str, differences: Mapping[str, list[str]], limit: int = 8
+    module: nn.Module, source: str, differences: Mapping[str, Mapping], limit: int = 8
 ) -> str:
     lines = [f"{source} is of another architecture than {type(module).__name__}:"]
     for kind, entries in differences.items():
         lines += [f"  {kind} ({len(entries)})"] if entries else []
-        lines += [f"    {entry}" for entry in entries[:limit]]
+        lines += [f"    {name}: {entries[name]}" for name in sorted(entries)[:limit]]
         lines += [f"    and {len(entries) - limit} more"] * (len(entries) > limit)
     lines.append(
         "Build the model with the parameters the file was made with (classes, "

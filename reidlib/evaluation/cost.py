@@ -1,13 +1,13 @@
 """What a model costs at test time: images per second, parameters."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from reidlib.evaluation.extraction import evaluating
+from reidlib.evaluation.extraction import evaluating, joined
 from reidlib.evaluation.metrics import take
 
 
@@ -47,7 +47,7 @@ def measure(
     batch = torch.rand(batch_size, 3, *image_size, device=device)
     batches = [batch] * (images // batch_size)
     with evaluating(model):
-        embeddings = _together([model.embed(batch) for batch in batches])
+        embeddings = joined([model.embed(batch) for batch in batches])
         rows = torch.arange(gallery, device=device) % images
         searched = take(embeddings, rows)
         embedding = _fastest(lambda: [model.embed(b) for b in batches], rounds)
@@ -59,12 +59,6 @@ def measure(
         parameters=sum(p.numel() for p in model.parameters()),
         parameters_used=parameters_used(model, batch[:2]),
     )
-
-
-def _together(parts: Sequence[Any]) -> Any:
-    if isinstance(parts[0], Tensor):
-        return torch.cat(parts)
-    return type(parts[0])(*map(torch.cat, zip(*parts, strict=True)))
 
 
 def _fastest(work: Callable[[], object], rounds: int) -> float:
@@ -81,18 +75,15 @@ def _fastest(work: Callable[[], object], rounds: int) -> float:
 def parameters_used(model: nn.Module, images: Tensor) -> int:
     """Count the parameters that gradients of the embedding reach, frozen ones too."""
     frozen = [p for p in model.parameters() if not p.requires_grad]
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval().requires_grad_(True)
+    known = list(model.requires_grad_(True).parameters())
     try:
-        embeddings = model.embed(images)
-        tensors = [embeddings] if isinstance(embeddings, Tensor) else embeddings
-        total = sum(tensor.float().sum() for tensor in tensors if tensor.numel())
-        known = list(model.parameters())
-        found = torch.autograd.grad(total, known, allow_unused=True)
+        with evaluating(model), torch.enable_grad():
+            embeddings = model.embed(images)
+            tensors = [embeddings] if isinstance(embeddings, Tensor) else embeddings
+            total = sum(tensor.float().sum() for tensor in tensors if tensor.numel())
+            found = torch.autograd.grad(total, known, allow_unused=True)
     finally:
         for parameter in frozen:
             parameter.requires_grad_(False)
-        for module, mode in modes:
-            module.training = mode
     pairs = zip(known, found, strict=True)
     return sum(p.numel() for p, grad in pairs if grad is not None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -74,16 +74,17 @@ def extract(
             if flip_average:
                 mirrored = batch._replace(images=batch.images.flip(-1))
                 other = in_float32(embed(*inputs(mirrored)))
-                embedding = _fieldwise(lambda a, b: (a + b) / 2, embedding, other)
+                embedding = fieldwise(lambda a, b: (a + b) / 2, embedding, other)
             _check_finite(embedding, batch.paths)
-            embeddings.append(_fieldwise(_of_its_own, embedding))
+            embeddings.append(fieldwise(_of_its_own, embedding))
             pids.append(batch.pids)
             camids.append(batch.camids)
             paths.extend(batch.paths)
     if not paths:
         raise ValueError("the loader has no image to embed: look at the split it reads")
-    joined = _fieldwise(lambda *parts: torch.cat(parts), *embeddings)
-    return Embedded(joined, torch.cat(pids), torch.cat(camids), tuple(paths))
+    return Embedded(
+        joined(embeddings), torch.cat(pids), torch.cat(camids), tuple(paths)
+    )
 
 
 def observe(
@@ -108,7 +109,13 @@ def observe(
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def _fieldwise(function: Callable[..., Tensor], first: Any, *others: Any) -> Any:
+def joined(parts: Sequence[Any]) -> Any:
+    """Embeddings of several batches as those of one."""
+    return fieldwise(lambda *tensors: torch.cat(tensors), *parts)
+
+
+def fieldwise(function: Callable[..., Tensor], first: Any, *others: Any) -> Any:
+    """A function of tensors, or of those in each field of NamedTuples."""
     if isinstance(first, Tensor):
         return function(first, *others)
     return type(first)(*map(function, first, *others))

@@ -13,7 +13,6 @@ Shapes     B images, C channels, H x W positions, k attention maps, S stripes (1
 """
 
 from copy import deepcopy
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -150,23 +149,18 @@ class FANet(nn.Module):
                 f"(is {background}): set both to True, or interaction=False"
             )
         width = stages.width
-        head = partial(
-            StripeHead,
-            width,
-            pyramid=pyramid,
-            stripe_width=stripe_width,
-            pool=pooling,
-        )
-        enhance = TargetEnhancement(width, attention_maps) if enhancement else None
-        background_head = head(num_classes=num_cameras) if background else None
-        foreground_head = head(num_classes=num_identities)
+        heads = {"pyramid": pyramid, "stripe_width": stripe_width, "pool": pooling}
         self.interaction = interaction
         self.trunk = stages.trunk
         self.foreground_branch = stages.branch
-        self.enhancement = enhance
-        self.foreground_head = foreground_head
-        self.background_branch = deepcopy(stages.branch) if background else None
-        self.background_head = background_head
+        self.enhancement = None
+        if enhancement:
+            self.enhancement = TargetEnhancement(width, attention_maps)
+        self.foreground_head = StripeHead(width, num_identities, **heads)
+        self.background_branch = self.background_head = None
+        if background:
+            self.background_branch = deepcopy(stages.branch)
+            self.background_head = StripeHead(width, num_cameras, **heads)
 
     def foreground(self, low_level: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Return F (B, C, H, W), Z (B, 1, H, W) or None, and stripes (S, B, D)."""

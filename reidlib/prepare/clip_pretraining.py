@@ -83,9 +83,7 @@ class DrawnPairs(Dataset):
         )
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        camid = index % WORLDS[WORLD].cameras
-        shot = Shot(WORLD, "pairs", 0, camid, index, occlusion=self.occlusion)
-        drawing = draw(shot)
+        drawing = draw(_shot(index, self.occlusion))
         image = self.to_tensor(drawing.image)
         mask = torch.from_numpy(np.array(drawing.mask))
         if index // WORLDS[WORLD].cameras % 2:
@@ -159,11 +157,14 @@ def vocabulary(tokenizer, texts: Sequence[str]) -> list[int]:
 
 def sampled_captions(count: int) -> list[str]:
     """Captions of the first `count` drawings, to know which words occur."""
-    cameras = WORLDS[WORLD].cameras
-    shots = (
-        Shot(WORLD, "pairs", 0, i % cameras, i, occlusion=0.5) for i in range(count)
-    )
-    return [text for shot in shots for text in draw(shot)[2:4]]
+    drawings = (draw(_shot(index, occlusion=0.5)) for index in range(count))
+    return [text for drawing in drawings for text in drawing[2:4]]
+
+
+def _shot(index: int, occlusion: float) -> Shot:
+    """What is drawn first, second, ...: cameras take turns."""
+    camid = index % WORLDS[WORLD].cameras
+    return Shot(WORLD, "pairs", 0, camid, index, occlusion=occlusion)
 
 
 def build_clip(settings: dict) -> Clip:
