@@ -58,8 +58,8 @@ def reading(
 
     line   of the file, from 1; 0 where it has none
     Refuses beforehand what is no file: a folder, a pipe, which may never end, a link
-    that leads to itself. FileNotFoundError passes as it is, and so
-    does an error of the kind `raises` that names the file.
+    that leads to itself. FileNotFoundError passes as it is, and so does an error of the
+    kind `raises` that names the file.
     """
     try:
         _refuse_no_file(path)

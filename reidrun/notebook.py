@@ -37,15 +37,8 @@ if TYPE_CHECKING:
     from reidlib.evaluation.metrics import Scores
 
 READ_AT_START = ("seed", "device", "image_cache", "data_root", "run_dir", "variant")
-READ_AT_OPENING = (
-    "ablation",
-    "benchmarks",
-    "seeds",
-    "variants",
-    "outputs",
-    "data_root",
-)
-READ_AT_OPENING += ("run_missing", "jobs")
+OF_PLANS = ("ablation", "benchmarks", "seeds", "variants")
+READ_AT_OPENING = (*OF_PLANS, "outputs", "data_root", "run_missing", "jobs")
 
 
 @dataclass(frozen=True)
@@ -99,9 +92,8 @@ class NotebookRun:
                 raise
             self.failed[what] = f"{type(error).__name__}: {error}"
             trace = "".join(traceback.format_exception(error))
-            display(
-                {"text/plain": f"{what} failed; the run goes on.\n{trace}"}, raw=True
-            )
+            said = f"{what} failed; the run goes on.\n{trace}"
+            display({"text/plain": said}, raw=True)
 
     def keep_scores(
         self, scores: Mapping[Tested, "Scores"], history: pd.DataFrame
@@ -199,8 +191,7 @@ def open_study(parameters: Mapping[str, Any]) -> Study:
     """
     compact_output()
     declared(parameters, READ_AT_OPENING)
-    names = ("ablation", "benchmarks", "seeds", "variants")
-    asked = {name: parameters[name] for name in names}
+    asked = {name: parameters[name] for name in OF_PLANS}
     places = {name: Path(parameters[name]) for name in ("outputs", "data_root")}
     plans, failures = sweep.plan(**asked, **places), []
     if parameters["run_missing"]:

@@ -34,8 +34,7 @@ class Looks(NamedTuple):
     """What FLaN-Net makes of n images with its words; parts it has not are absent."""
 
     paths: tuple[Path, ...]
-    maps: dict[str, Tensor]  # attention (n, m, h, w) >= 0 of the m queries of A* and of
-    # O*, and of s_att, which has one
+    maps: dict[str, Tensor]  # attention (n, m, h, w) >= 0 of A* and O*; of s_att m is 1
     words: dict[str, Tensor]  # the pseudo-words (n, W): S*, A*, O*
     weights: Tensor | None  # lambda (n, M), of several features
     parts: Tensor | None  # (n, Part, h, w) true share of each part; None: unknown

@@ -2,10 +2,9 @@
 
 <folder>/256x128-bicubic-<key>.npy    uint8 (N, H, W, 3), in the order of the list
 
-The key is that of each image's place below the data root, size in bytes and time of
+The key is a digest of each image's place below the data root, size in bytes and time of
 last change, of Pillow's version, which may decode to other bits, and of how
-`read_picture` reads. The file is
-written under another name and renamed: what was killed before is made anew.
+`read_picture` reads. A file is there whole or not at all: what was killed is made anew.
 """
 
 import fcntl

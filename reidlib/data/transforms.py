@@ -86,10 +86,7 @@ def _resized(height: int, width: int) -> list[v2.Transform]:
 
 
 def _normalised(normalisation: str) -> list[v2.Transform]:
-    if normalisation not in NORMALISATIONS:
-        raise ValueError(
-            f"normalisation is {normalisation!r}; known: {', '.join(NORMALISATIONS)}"
-        )
+    check_choice("normalisation", normalisation, NORMALISATIONS)
     mean, std = NORMALISATIONS[normalisation]
     to_float = v2.ToDtype(torch.float32, scale=True)
     return [v2.ToImage(), to_float, v2.Normalize(mean, std)]

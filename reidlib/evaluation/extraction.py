@@ -1,18 +1,15 @@
 """From images to embeddings: a trained model over a loader, in evaluation mode."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-if TYPE_CHECKING:
-    from reidlib.data.loaders import Batch, TestBatch
+from reidlib.data.loaders import Batch, TestBatch
 
 
 class Embedded(NamedTuple):

@@ -64,7 +64,7 @@ def cosine_distances(query: Tensor, gallery: Tensor) -> Tensor:
     >>> cosine_distances(east[None], torch.stack([east, north, west]))
     tensor([[0., 2., 4.]])
     """
-    return _distances_of_normalised(*_normalised(query, gallery))
+    return distances_of_normalised(*_normalised(query, gallery))
 
 
 def rank_gallery(
@@ -165,7 +165,7 @@ def evaluate(
     total, width = num_images(query), num_images(gallery)
     if distances is cosine_distances:  # normalise the gallery once, not for each chunk
         query, gallery = _normalised(query, gallery)
-        distances = _distances_of_normalised
+        distances = distances_of_normalised
     known = relations(**query_labels, **gallery_labels)
     precisions, first_ranks = [], []
     for start in range(0, total, chunk_size):
@@ -244,8 +244,8 @@ def _normalised(query: Tensor, gallery: Tensor) -> tuple[Tensor, Tensor]:
     return F.normalize(query.float(), dim=1), F.normalize(gallery.float(), dim=1)
 
 
-def _distances_of_normalised(query: Tensor, gallery: Tensor) -> Tensor:
-    """2 - 2 cos: (Q, G)."""
+def distances_of_normalised(query: Tensor, gallery: Tensor) -> Tensor:
+    """2 - 2 cos of embeddings of length one: (Q, G)."""
     with torch.autocast(query.device.type, enabled=False):
         return (-2 * query @ gallery.T).add_(2)
 

@@ -33,7 +33,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from reidlib.evaluation.metrics import JUNK_PID, Scores, evaluate
+from reidlib.evaluation.metrics import Scores, distances_of_normalised, evaluate
+from reidlib.evaluation.ranks import JUNK_PID
 
 TINY = torch.finfo(torch.float32).tiny
 
@@ -194,8 +195,7 @@ def _joined(query: Tensor, gallery: Tensor) -> Tensor:
 
 def _distances(some: Tensor, others: Tensor) -> Tensor:
     """d before its division, of normalised embeddings: (n, others)."""
-    with torch.autocast(some.device.type, enabled=False):
-        return (-2 * some @ others.T).add_(2).clamp_min_(0)
+    return distances_of_normalised(some, others).clamp_min_(0)
 
 
 def _nearest(embeddings: Tensor, chunks: Sequence[Tensor], count: int) -> Nearest:

@@ -1,17 +1,18 @@
 """One benchmark, one model: embed query and gallery, and score them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from reidlib.data.image_cache import ImageCache
 from reidlib.data.loaders import TestBatch, test_loader
+from reidlib.data.samples import Benchmark, Sample
+from reidlib.data.transforms import Transform
 from reidlib.evaluation.extraction import Embedded, extract, images_of, observe
 from reidlib.evaluation.metrics import (
     Ranking,
@@ -23,11 +24,6 @@ from reidlib.evaluation.metrics import (
 )
 from reidlib.evaluation.ranks import JUNK_PID
 from reidlib.evaluation.rerank import evaluate_reranked
-
-if TYPE_CHECKING:
-    from reidlib.data.image_cache import ImageCache
-    from reidlib.data.samples import Benchmark, Sample
-    from reidlib.data.transforms import Transform
 
 NOBODY = -2  # a pid that no image has
 

@@ -207,10 +207,8 @@ def _tidy(path: Path, home: Path) -> None:
         for name in ("papermill", "execution"):
             cell.metadata.pop(name, None)
         if "injected-parameters" in cell.metadata.get("tags", []):
-            lines, places = (
-                cell.source.splitlines(),
-                tuple(f"{x} =" for x in FOLDER_PARAMETERS),
-            )
+            places = tuple(f"{name} =" for name in FOLDER_PARAMETERS)
+            lines = cell.source.splitlines()
             cell.source = "\n".join(x for x in lines if not x.startswith(places))
     write_text(path, nbformat.writes(notebook) + "\n")
 

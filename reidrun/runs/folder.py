@@ -2,8 +2,8 @@
 
 outputs/<benchmark>/<paper>/<variant>-s<seed>/ holds params.yaml, history.csv,
 queries.csv.gz, run.ipynb and metrics.json; until that is there, scores.json, as soon as
-the model was tested. metrics.json is written last and marks the run
-as finished; the notebook does not, for a killed kernel leaves it marked as completed.
+the model was tested. metrics.json is written last and marks the run as finished; the
+notebook does not, for a killed kernel leaves it marked as completed.
 """
 
 import gzip

@@ -6,12 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-FOLDER_PARAMETERS = (
-    "data_root",
-    "image_cache",
-    "outputs",
-    "run_dir",
-)  # not part of a record
+FOLDER_PARAMETERS = ("data_root", "image_cache", "outputs", "run_dir")  # not recorded
 LONGEST_NAME = 120  # bytes: a folder's name may have 255
 Tested = str | tuple[str, str]  # a benchmark, or one and how else it was searched
 

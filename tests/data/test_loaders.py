@@ -37,7 +37,7 @@ def test_normalisations_are_the_usual_ones():
     assert transforms.NORMALISATIONS["imagenet"][0] == (0.485, 0.456, 0.406)
     assert transforms.NORMALISATIONS["imagenet"][1] == (0.229, 0.224, 0.225)
     for transform in (transforms.test_transform, transforms.train_transform):
-        with pytest.raises(ValueError, match="'clip'; known: half, imagenet"):
+        with pytest.raises(ValueError, match="'clip': choose from half, imagenet"):
             transform(64, 32, normalisation="clip")
 
 
