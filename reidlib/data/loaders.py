@@ -3,14 +3,15 @@
 B images of a batch      P identities per batch      K images per identity
 """
 
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from reidlib.data.image_cache import ImageCache
 from reidlib.data.pictures import read_picture
@@ -82,6 +83,52 @@ class ImageDataset(Dataset):
         return self.transform(picture), who, camid, path
 
 
+class SeededBatches(Sampler[tuple[int, list[int]]]):
+    """A sampler's batches, each with the seed that the workers of its epoch have."""
+
+    def __init__(self, sampler: IdentitySampler) -> None:
+        self.sampler = sampler
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose batches are drawn next."""
+        self.sampler.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[tuple[int, list[int]]]:
+        seed = int(
+            torch.empty((), dtype=torch.int64).random_()
+        )  # as DataLoader draws it
+        for batch in self.sampler:
+            yield seed, batch
+
+
+class SeededInWorkers(Dataset):
+    """A dataset for workers that stay over epochs, asked for SeededBatches.
+
+    A worker that gets another epoch's seed begins its draws anew, as one that starts
+    with that epoch would: so a run that was resumed sees the same augmentations. The
+    transforms draw from Python's generator and from torch's.
+    """
+
+    def __init__(self, dataset: ImageDataset) -> None:
+        self.dataset, self.samples, self.seed = dataset, dataset.samples, None
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitems__(
+        self, asked: tuple[int, list[int]]
+    ) -> list[tuple[Tensor, int, int, Path]]:
+        seed, indices = asked
+        if seed != self.seed:
+            self.seed, own = seed, seed + get_worker_info().id
+            random.seed(own)
+            torch.manual_seed(own)
+        return [self.dataset[index] for index in indices]
+
+
 def collate(
     items: list[tuple[Tensor, int, int, Path]], kind: type[AnyBatch]
 ) -> AnyBatch:
@@ -105,8 +152,8 @@ def train_loader(
 ) -> DataLoader:
     """Loader of P×K batches (Batch), drawn by an IdentitySampler.
 
-    `loader.batch_sampler.set_epoch(epoch)` chooses the draw; `workers` are processes;
-    `cache` keeps decoded images.
+    `loader.batch_sampler.set_epoch(epoch)` chooses the draw; `workers` are processes,
+    which stay from one epoch to the next; `cache` keeps decoded images.
     """
     sampler = IdentitySampler(
         samples,
@@ -115,11 +162,15 @@ def train_loader(
         seed=seed,
         spread_cameras=spread_cameras,
     )
+    dataset = ImageDataset(samples, transform, labels_of(samples), cache)
+    stay = workers > 0
     return DataLoader(
-        ImageDataset(samples, transform, labels_of(samples), cache),
-        batch_sampler=sampler,
+        SeededInWorkers(dataset) if stay else dataset,
+        batch_sampler=SeededBatches(sampler) if stay else sampler,
         collate_fn=partial(collate, kind=Batch),
         num_workers=workers,
+        persistent_workers=stay,
+        generator=torch.Generator() if stay else None,  # the batches bring the seed
         pin_memory=torch.cuda.is_available(),
     )
 

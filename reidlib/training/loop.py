@@ -102,14 +102,18 @@ def _train_epoch(
 ) -> dict[str, float]:
     step.model.train()
     loader.batch_sampler.set_epoch(epoch - 1)
-    values = []
+    values, last = [], None
     for number, batch in enumerate(loader, 1):
-        values.append(step(batch, f"epoch {epoch}, step {number}"))
+        measured = step.take(batch, f"epoch {epoch}, step {number}")
+        if last is not None:  # read a step late: meanwhile the device has work
+            values.append(last.read())
+        last = measured
         bar.update()
-    if not values:
+    if last is None:
         raise ValueError(
             f"the loader gave no batch in epoch {epoch}, but promised {len(loader)}"
         )
+    values.append(last.read())
     return pd.DataFrame(values).mean().to_dict()
 
 

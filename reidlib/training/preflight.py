@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 
 from reidlib.checks import check_choice
+from reidlib.data.loaders import SeededInWorkers
 from reidlib.evaluation.extraction import PRECISIONS
 from reidlib.training.step import Step
 
@@ -59,10 +60,11 @@ def check_loader(loader: DataLoader) -> None:
             "the loader has no batch_sampler with set_epoch(epoch), which resuming "
             "needs to draw an epoch's batches again: make it by data.train_loader"
         )
-    if loader.persistent_workers:
+    if loader.persistent_workers and not isinstance(loader.dataset, SeededInWorkers):
         raise ValueError(
             "the loader has persistent_workers, whose random state outlives an epoch: "
-            "a resumed run would see other augmentations, so set it to False"
+            "a resumed run would see other augmentations, so make it by "
+            "data.train_loader, whose workers are seeded anew, or set it to False"
         )
     if len(loader) == 0:
         raise ValueError(

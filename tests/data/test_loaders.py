@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from reidlib import data
 from reidlib.data import transforms
@@ -167,6 +168,53 @@ def test_a_training_batch_knows_its_images(folder, workers):
             pid, name_camid = map(int, path.stem.split("_"))
             assert label == {2: 0, 5: 1, 9: 2}[pid] and camid == name_camid
             assert grey_of(image) == 60 * (5, 9, 2).index(pid) + camid
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # fork, 3.12
+def test_workers_stay_and_draw_as_new_ones_would(folder):
+    def made():
+        return data.train_loader(
+            folder,
+            transforms.train_transform(16, 8, normalisation="half"),
+            num_identities_per_batch=2,
+            images_per_identity=2,
+            seed=0,
+            workers=2,
+        )
+
+    def epoch(loader, number):
+        torch.manual_seed(number)
+        loader.batch_sampler.set_epoch(number)
+        images = torch.stack([batch.images for batch in loader])
+        return images, torch.rand(1)  # what is drawn beside the loader, too
+
+    new = [epoch(made(), number) for number in range(3)]
+    loader = made()
+    next(iter(loader))  # a look at a batch, and workers with others under way
+    workers = [worker.pid for worker in loader._iterator._workers]
+    for number, expected in enumerate(new):
+        assert all(map(torch.equal, epoch(loader, number), expected))
+    assert [worker.pid for worker in loader._iterator._workers] == workers
+    assert not torch.equal(new[0][0], new[1][0])
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # fork, 3.12
+def test_a_worker_draws_as_torch_would_have_seeded_it(folder):
+    transform = transforms.train_transform(16, 8, normalisation="half")
+    options = {"num_identities_per_batch": 2, "images_per_identity": 2, "seed": 0}
+    ours = data.train_loader(folder, transform, workers=1, **options)
+    usual = data.train_loader(folder, transform, **options)
+    usual = DataLoader(
+        usual.dataset,
+        batch_sampler=usual.batch_sampler,
+        collate_fn=usual.collate_fn,
+        num_workers=1,
+    )
+    drawn = []
+    for loader in (ours, usual):
+        torch.manual_seed(3)
+        drawn.append(torch.stack([batch.images for batch in loader]))
+    assert torch.equal(*drawn)
 
 
 def test_epochs_of_a_loader_differ_and_return(folder):

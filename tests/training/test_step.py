@@ -2,9 +2,12 @@ import math
 
 import pytest
 import torch
+from pandas.testing import assert_frame_equal
 from torch.amp import GradScaler
+from torch.nn.utils import get_total_norm
 from toys.toy_training import (
     WEIGHTS,
+    ToyModel,
     ToyOutput,
     objective,
     same_weights,
@@ -15,8 +18,10 @@ from toys.toy_training import (
 )
 
 from reidlib.evaluation.extraction import in_float32
+from reidlib.training.loop import fit
 from reidlib.training.seeding import seed_everything
-from reidlib.training.step import Step
+from reidlib.training.state import Checkpoint
+from reidlib.training.step import Measured, Step
 
 
 def test_bf16_on_cpu_and_losses_in_float32():
@@ -110,6 +115,131 @@ def overflowing(output, batch):
     infinite = output.logits.sum() * 0
     infinite.register_hook(lambda gradient: gradient * math.inf)
     return {**terms, "identity": terms["identity"] + infinite}
+
+
+def late(parts, terms=objective):
+    """A step that goes on before it knows what it measured, as on a GPU."""
+    model, optimizers, _ = parts
+    step = Step(
+        model=model,
+        objective=terms,
+        weights=WEIGHTS,
+        optimizers=optimizers,
+        device="cpu",
+    )
+    step.checks_late = True
+    return step
+
+
+def toy_fit_late(parts, terms=objective, **settings):
+    step, loader = late(parts, terms), toy_loader()
+    return fit(step, loader, schedulers=parts[2], epochs=3, seed=7, **settings)
+
+
+def test_late_checks_change_no_number():
+    parts = toy_parts()
+    history = toy_fit_late(parts)
+    model, expected = toy_run(epochs=3, seed=7)
+    assert same_weights(parts[0], model)
+    assert_frame_equal(history, expected, check_exact=True)
+
+
+def test_a_step_is_read_when_the_next_one_has_begun(monkeypatch):
+    order, read, begun = [], Measured.read, iter(range(100))
+
+    def terms(output, batch):
+        order.append(("begun", next(begun)))
+        return objective(output, batch)
+
+    def reading(measured):
+        order.append(("read", measured.where))
+        return read(measured)
+
+    monkeypatch.setattr(Measured, "read", reading)
+    step = late(toy_parts(), terms)
+    fit(step, toy_loader(), epochs=1, seed=0)
+    expected = [("begun", 0)]
+    for number in range(1, len(toy_loader())):
+        expected += [("begun", number), ("read", f"epoch 1, step {number}")]
+    assert order == [*expected, ("read", f"epoch 1, step {len(toy_loader())}")]
+
+
+def test_a_late_check_names_the_term_and_its_own_step():
+    steps = iter(range(100))
+
+    def breaking(output, batch):
+        terms = objective(output, batch)
+        terms["size"] = terms["size"] * (math.nan if next(steps) == 5 else 1.0)
+        return terms
+
+    with pytest.raises(FloatingPointError, match="'size' is nan at epoch 2, step 2"):
+        toy_fit_late(toy_parts(), breaking)
+    last = iter(range(100))
+
+    def breaking_last(output, batch):
+        terms = objective(output, batch)
+        terms["size"] = terms["size"] * (math.inf if next(last) == 3 else 1.0)
+        return terms
+
+    with pytest.raises(FloatingPointError, match="'size' is inf at epoch 1, step 4"):
+        toy_fit_late(toy_parts(), breaking_last)
+
+
+def test_a_late_check_names_the_parameter():
+    def breaking(output, batch):
+        terms = objective(output, batch)
+        terms["size"] = (output.logits * 0).abs().sqrt().sum()
+        return terms
+
+    with pytest.raises(
+        FloatingPointError, match="trunk.1.weight.*nan.*epoch 1, step 1"
+    ):
+        toy_fit_late(toy_parts(), breaking)
+
+    def huge(output, batch):
+        return {"identity": output.logits.mean(), "size": 1e25 * output.logits.mean()}
+
+    with pytest.raises(FloatingPointError, match="gradient of parameter.*step 1"):
+        toy_fit_late(toy_parts(), huge)
+
+
+def test_nothing_is_kept_of_an_epoch_that_was_not_finite(tmp_path):
+    steps = iter(range(100))
+
+    def breaking(output, batch):
+        terms = objective(output, batch)
+        terms["size"] = terms["size"] * (math.nan if next(steps) == 7 else 1.0)
+        return terms
+
+    path = tmp_path / "checkpoint.pt"
+    with pytest.raises(FloatingPointError, match="epoch 2, step 4"):
+        toy_fit_late(toy_parts(), breaking, checkpoint=Checkpoint(path, {}))
+    kept = torch.load(path, weights_only=True)
+    assert kept["epoch"] == 1
+    assert all(value.isfinite().all() for value in kept["model"].values())
+
+
+def test_parameters_are_looked_up_once(monkeypatch):
+    calls = []
+    named = ToyModel.named_parameters
+
+    def counted(model, *args, **kwargs):
+        calls.append(args)
+        return named(model, *args, **kwargs)
+
+    step, batch = late(toy_parts()), next(iter(toy_loader()))
+    monkeypatch.setattr(ToyModel, "named_parameters", counted)
+    for _ in range(3):
+        step(batch, "a step")
+    assert len(calls) == 1
+
+
+def test_the_norm_is_that_of_torch():
+    parts = toy_parts()
+    step, batch = late(parts), next(iter(toy_loader()))
+    measured = step(batch, "a step")
+    gradients = [p.grad for p in parts[0].parameters() if p.grad is not None]
+    assert measured["gradient_norm"] == get_total_norm(gradients).item()
 
 
 def test_loss_scaling_changes_no_gradient():
