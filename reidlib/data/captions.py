@@ -132,7 +132,8 @@ class CaptionIds:
 
     def __call__(self, batch: Batch | TestBatch) -> tuple[Tensor, Tensor]:
         """Return images and the ids of their captions, on the images' device."""
-        return batch.images, self.of(batch.paths).to(batch.images.device)
+        ids = self.of(batch.paths)
+        return batch.images, ids.to(batch.images.device, non_blocking=True)
 
     def of_others(self, samples: Sequence[Sample]) -> Self:
         """The same, but each of these samples has the person's caption of another pid.

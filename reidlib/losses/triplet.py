@@ -41,6 +41,6 @@ def triplet_loss(
     anchors = positive.any(1) & ~same.all(1)  # (B,)
     hardest_positive = distances.masked_fill(~positive, -torch.inf).amax(1)  # (B,)
     hardest_negative = distances.masked_fill(same, torch.inf).amin(1)  # (B,)
-    excess = (hardest_positive - hardest_negative)[anchors]
+    excess = hardest_positive - hardest_negative  # -inf where one of them is missing
     terms = softplus(excess) if soft_margin else (margin + excess).relu()
     return terms.sum() / anchors.sum().clamp_min(1)

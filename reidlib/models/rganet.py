@@ -70,15 +70,15 @@ def masked_mean(patches: Tensor, masks: Tensor) -> Tensor:
 class RegionMemory(nn.Module):
     """Centres C_j (N, D) of the regions' features (Sec. III-D); empty until `start`.
 
-    kept        weight of the old centre
-    threshold   of alpha, above which a region moves its centre
-    pass_rates  share (N,) of regions above it, a mean over all updates
+    kept, threshold   weight of the old centre; the alpha above which a region moves it
+    pass_rates        share (N,) of regions above it, a mean over all updates
     """
 
     def __init__(self, shape: tuple[int, int], kept: float, threshold: float) -> None:
         super().__init__()
         self.kept = kept
         self.threshold = threshold
+        self.started = False
         self.register_buffer("centers", torch.zeros(shape))
         self.register_buffer("pass_rates", torch.zeros(shape[0]))
         self.register_buffer("updates", torch.tensor(0))
@@ -96,7 +96,8 @@ class RegionMemory(nn.Module):
         After every step, as training's `after_step`. Without alpha all regions pass; a
         centre for which none does stays. Raises RuntimeError before `start`.
         """
-        if not self.centers.any():
+        self.started = self.started or bool(self.centers.any())  # a GPU waits once
+        if not self.started:
             raise RuntimeError("the memory is empty: start it with the model's stripes")
         regions, alpha = output.embedding.regions, output.alpha
         scores = torch.ones_like(regions[..., 0]) if alpha is None else alpha
