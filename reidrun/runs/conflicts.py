@@ -6,6 +6,8 @@ Each is fine alone; the interval of a number stands where it is declared.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from reidlib.benchmarks import TITLES
+from reidlib.benchmarks.counts import expected
 from reidlib.checks import patch_grid
 
 
@@ -49,6 +51,14 @@ def _of_batches(given: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{name} is 1: the triplet loss has nothing to compare, take 2"
 
 
+def _of_people(given: Mapping[str, Any]) -> Iterator[str]:
+    asked, name = given["num_identities_per_batch"], given["benchmark"]
+    people = expected(name, {}).train.identities if name in TITLES else 0
+    if asked and 0 < people < asked:
+        said = f"num_identities_per_batch is {asked}, but {name} has {people}"
+        yield f"{said} identities to train on: lower it"
+
+
 def _of_heads(given: Mapping[str, Any]) -> Iterator[str]:
     tower = TOWERS.get(given["backbone"])
     if tower is None:
@@ -75,6 +85,12 @@ def _of_images(given: Mapping[str, Any]) -> Iterator[str]:
     if given["pyramid"] and backbone in ROWS and height % (ROWS[backbone] * STRIPES):
         step = ROWS[backbone] * STRIPES
         yield f"image_height is {height}: {STRIPES} stripes want a multiple of {step}"
+
+
+def _of_milestones(given: Mapping[str, Any]) -> Iterator[str]:
+    milestones = given["milestones"]
+    if milestones is not None and milestones != sorted(set(milestones)):
+        yield f"milestones are {milestones}, but must rise, each named once"
 
 
 def _of_weights(given: Mapping[str, Any]) -> Iterator[str]:
@@ -127,8 +143,10 @@ RULES: tuple[Rule, ...] = (
     _of_batches,
     _of_heads,
     _of_images,
+    _of_milestones,
     _of_weights,
     _of_methods,
+    _of_people,
     _of_prompts,
     _of_towers,
 )

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 from PIL import Image
-from scipy.io import loadmat
 from tqdm import tqdm
 
 from reidlib.benchmarks.readers import market
@@ -144,6 +143,8 @@ def _chosen(listed: list[Listed], content: dict, split: str) -> list[Listed]:
 
 
 def _load(path: Path) -> dict:
+    from scipy.io import loadmat  # here, as every command would wait half a second
+
     try:
         with reading(path, "copy it again", raises=DataError):
             return loadmat(path)
