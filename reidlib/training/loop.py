@@ -6,7 +6,8 @@ Epochs count from 0 in samplers and schedules, from 1 in the history and in mess
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from time import perf_counter
 
 import pandas as pd
@@ -24,6 +25,7 @@ from reidlib.training.step import Step
 
 logger = logging.getLogger(__name__)
 Evaluate = Callable[[], Mapping[str, float]]
+Watch = Callable[[pd.DataFrame], object]
 
 
 def fit(
@@ -36,6 +38,7 @@ def fit(
     evaluate: Evaluate | None = None,
     evaluate_every: int = 0,
     checkpoint: Checkpoint = NOT_KEPT,
+    watch: Watch | None = None,
 ) -> pd.DataFrame:
     """Train step.model for a number of epochs, one step per batch of the loader.
 
@@ -43,6 +46,8 @@ def fit(
                 and after the last; called in evaluation mode without gradients
     checkpoint  where the run is kept. If the file is there, training goes on from it,
                 to equal bits on a CPU with the same number of threads
+    watch       called with the history so far: before the first epoch, where it holds
+                what an earlier call has come to, and after each, once that is kept
 
     Every epoch seeds all generators from (seed, epoch). The model is left in evaluation
     mode. State that must survive a kill belongs to the model: it is what is saved.
@@ -50,9 +55,11 @@ def fit(
     Returns one row per epoch: epoch, loss, the terms and the gradient norm before
     clipping as means over steps, the learning rate of each optimiser's first group (lr,
     lr_2, ...), under fp16 the share of skipped steps, and the scores. No times, so that
-    equal runs give equal tables: seconds per epoch are in history.attrs["seconds"].
+    equal runs give equal tables: seconds per epoch are in history.attrs["seconds"], the
+    epochs asked for in history.attrs["epochs"].
     Raises ValueError for what does not fit together, before the first step where
-    possible, and FloatingPointError naming the term or parameter that is not finite.
+    possible, FloatingPointError naming the term or parameter that is not finite, and
+    KeyboardInterrupt that says what is kept.
     """
     check_training(
         seed=seed,
@@ -63,13 +70,18 @@ def fit(
     check_numerics(step)
     check_loader(loader)
     check_optimizers(step.model, step.optimizers, schedulers)
-    run = RunState(step, schedulers, checkpoint.of(step, seed))
+    run = RunState(step, schedulers, checkpoint.of(step, seed), epochs)
     step.prepare()
-    run.resume(epochs)
+    run.resume()
+    watch = watch or _nobody
+    watch(run.history())
     evaluations = _due(evaluate_every, epochs) if evaluate else set()
     saves = _due(checkpoint.every, epochs)
     done, steps = len(run.rows), len(loader)
-    with tqdm(total=epochs * steps, initial=done * steps, unit="step") as bar:
+    with (
+        tqdm(total=epochs * steps, initial=done * steps, unit="step") as bar,
+        _explained_interrupt(run),
+    ):
         for epoch in range(done + 1, epochs + 1):
             start = perf_counter()
             seed_everything(epoch_seed(seed, epoch - 1))
@@ -80,15 +92,34 @@ def fit(
             run.record(row, perf_counter() - start)
             if epoch in saves:
                 run.save()
-            _say_progress(run, epochs)
+            _say_progress(run)
+            watch(run.history())
             bar.set_postfix(epoch=epoch, loss=f"{row['loss']:.4g}", refresh=False)
     step.model.eval()
     return run.history()
 
 
-def _say_progress(run: RunState, epochs: int) -> None:
+def _nobody(history: pd.DataFrame) -> None:
+    """Watches nothing."""
+
+
+@contextmanager
+def _explained_interrupt(run: RunState) -> Iterator[None]:
+    """Say what is left of a training that was interrupted, and how it goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = run.saved if run.checkpoint.path else 0
+        remedy = "run the same again to go on" if kept else "nothing is kept"
+        raise KeyboardInterrupt(
+            f"interrupted in epoch {len(run.rows) + 1} of {run.epochs}, {kept} are in"
+            f" the checkpoint: {remedy}"
+        ) from None
+
+
+def _say_progress(run: RunState) -> None:
     """Log epoch, loss and the time that is left, as long as an epoch took so far."""
-    done = len(run.rows)
+    done, epochs = len(run.rows), run.epochs
     left = (epochs - done) * sum(run.seconds) / done
     minutes, seconds = divmod(round(left), 60)
     loss = run.rows[-1]["loss"]

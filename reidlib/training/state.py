@@ -78,8 +78,10 @@ class RunState:
     step: Step
     schedulers: Sequence[LRScheduler]
     checkpoint: Checkpoint
+    epochs: int
     rows: list[dict] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    saved: int = 0  # epochs that the checkpoint holds
 
     def advance_rates(self) -> dict[str, float]:
         """Step the schedules; return the rates that the finished epoch had."""
@@ -97,7 +99,7 @@ class RunState:
 
     def history(self) -> pd.DataFrame:
         history = pd.DataFrame(self.rows)
-        history.attrs["seconds"] = list(self.seconds)
+        history.attrs |= {"seconds": list(self.seconds), "epochs": self.epochs}
         return history
 
     def _contents(self) -> dict:
@@ -115,14 +117,15 @@ class RunState:
     def save(self) -> None:
         if self.checkpoint.path is not None:
             write_checkpoint(self._contents(), self.checkpoint.path)
+            self.saved = len(self.rows)
 
-    def resume(self, epochs: int) -> None:
+    def resume(self) -> None:
         """Take up what the checkpoint holds, if there is one."""
         path = self.checkpoint.path
         if path is None or not path.exists():
             return
         stored = read_checkpoint(path)
-        self._check_resumable(stored, epochs)
+        self._check_resumable(stored)
         load_weights(self.step.model, stored["model"], str(path))
         pairs = [
             *zip(self.step.optimizers, stored["optimizers"], strict=True),
@@ -133,8 +136,9 @@ class RunState:
         self.step.scaler.load_state_dict(stored["scaler"])
         self.rows = stored["history"]
         self.seconds = stored["seconds"]
+        self.saved = len(self.rows)
 
-    def _check_resumable(self, stored: dict, epochs: int) -> None:
+    def _check_resumable(self, stored: dict) -> None:
         path = self.checkpoint.path
         remedy = "delete it to start anew, or choose another run folder"
         if missing := self._contents().keys() - stored.keys():
@@ -142,10 +146,10 @@ class RunState:
                 f"{path} is no checkpoint of a run (no {sorted(missing)}): {remedy}"
             )
         check_fingerprint(stored["fingerprint"], self.checkpoint.fingerprint, path)
-        if stored["epoch"] > epochs:
+        if stored["epoch"] > self.epochs:
             raise ValueError(
                 f"{path} has {stored['epoch']} epochs, more than the "
-                f"{epochs} asked for: {remedy}"
+                f"{self.epochs} asked for: {remedy}"
             )
         for name, found, expected in [
             (
