@@ -29,7 +29,8 @@ def fault(path: Path) -> str:
     ]
     nodes = (node for source in sources for node in ast.walk(ast.parse(source)))
     words = {node.value for node in nodes if isinstance(node, ast.Constant)}
-    named = sorted(words & REAL)
+    own = {word for word in words if str(word).startswith("own:")}
+    named = sorted(words & REAL | own)
     return f"{path} may show people: it has pictures and names {named}" if named else ""
 
 

@@ -4,7 +4,13 @@
 of, and so which gallery images the evaluation ignores for a query.
 """
 
-from reidlib.benchmarks.catalog import PROTOCOLS, TERMS, TITLES, TRAINED_ON
+from reidlib.benchmarks.catalog import (
+    PROTOCOLS,
+    TERMS,
+    TITLES,
+    TRAINED_ON,
+    title_of,
+)
 from reidlib.benchmarks.checking import Report, check
 from reidlib.benchmarks.counts import PUBLISHED, Counts, Tally, sizes
 from reidlib.benchmarks.loading import (
@@ -12,15 +18,21 @@ from reidlib.benchmarks.loading import (
     is_drawn,
     load_benchmark,
     load_benchmarks,
-    missing_data,
     read_market1501,
     training_fault,
 )
+from reidlib.benchmarks.presence import (
+    knows_cameras,
+    missing_data,
+    unfit_for_training,
+)
 from reidlib.benchmarks.readers.folders import DataError
 from reidlib.benchmarks.readers.layouts import TREES
+from reidlib.benchmarks.readers.own import OWN, is_own, place_name
 
 __all__ = [
     "BENCHMARKS",
+    "OWN",
     "PROTOCOLS",
     "PUBLISHED",
     "TERMS",
@@ -33,10 +45,15 @@ __all__ = [
     "Tally",
     "check",
     "is_drawn",
+    "is_own",
+    "knows_cameras",
     "load_benchmark",
     "load_benchmarks",
     "missing_data",
+    "place_name",
     "read_market1501",
     "sizes",
+    "title_of",
     "training_fault",
+    "unfit_for_training",
 ]

@@ -44,6 +44,11 @@ PROTOCOLS = {
     **dict.fromkeys(RECIPES, _MARKET_RULES),
 }
 PROTOCOLS = dict.fromkeys(TITLES, _SAME_CAMERA) | PROTOCOLS
+PROTOCOLS["own"] = (
+    f"{_SAME_CAMERA} Where camid is empty, only the query itself is ignored. Counts are"
+    " shown, not compared; distractors of the layout with folders (pid 0) are wrong"
+    " answers, junk (pid -1) is left out."
+)
 _ACADEMIC = "For academic research."
 _MARKET_TERMS = "For academic research, under the terms of its authors."
 _MSMT17_TERMS = (
@@ -67,8 +72,24 @@ TERMS = {
     **{name: "Drawn here: no person was photographed." for name in RECIPES},
 }
 TERMS = dict.fromkeys(TITLES, _ACADEMIC) | TERMS
+TERMS["own"] = (
+    "Yours: the people in it have to know and agree, as DATASETS.md says. Runs on it"
+    " are treated as photographs, which git ignores."
+)
 TRAINED_ON = {  # benchmarks without training images, and where papers train for them
     "occluded_reid": ("market1501", "cuhk03np_labeled"),  # FLN, RGA; FBA-16
     "partial_ilids": ("market1501",),
     "partial_reid": ("market1501",),
 }
+
+
+def title_of(name: str) -> str:
+    """What a benchmark is called in tables.
+
+    >>> title_of("msmt17"), title_of("own:crops"), title_of("own")
+    ('MSMT17 V1', 'your own data (crops)', 'your own data')
+    """
+    kind, _, word = name.partition(":")
+    if kind == "own":
+        return f"your own data ({word})" if word else "your own data"
+    return TITLES[name]

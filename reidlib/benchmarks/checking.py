@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from reidlib.benchmarks.catalog import TITLES
+from reidlib.benchmarks.catalog import TITLES, title_of
 from reidlib.benchmarks.counts import (
+    SPLITS,
     Row,
     Tally,
     count,
@@ -19,17 +20,11 @@ from reidlib.benchmarks.counts import (
     namesakes,
     rows,
 )
-from reidlib.benchmarks.loading import (
-    BENCHMARKS,
-    marker,
-    paths_of,
-    read_below,
-    repeated,
-)
-from reidlib.benchmarks.readers.folders import DataError, complaint, faults
-from reidlib.checks import unknown
+from reidlib.benchmarks.loading import kind_of, marker, read_below
+from reidlib.benchmarks.readers.folders import complaint, faults, paths_of, repeated
+from reidlib.benchmarks.readers.own import is_own
 from reidlib.data.pictures import FAULTS
-from reidlib.data.samples import Benchmark, Sample
+from reidlib.data.samples import Benchmark, Sample, has_cameras
 from reidlib.pedestrians import RECIPES
 
 
@@ -53,37 +48,46 @@ def check(name: str, folder: Path | str) -> Report:
     `folder` is the benchmark's own or holds it; nothing is drawn or written. Raises
     DataError for what its reader refuses.
     """
-    if name not in BENCHMARKS:
-        raise DataError(unknown("benchmark", name, BENCHMARKS))
+    kind_of(name)
     root, benchmark = read_below(name, folder)
-    about = marker(root)
-    wanted = expected(name, about)
+    about = {} if is_own(name) else marker(root)
+    wanted = None if is_own(name) else expected(name, about)
     small = drawn_counts(name, about) is not None
     again = repeated(benchmark)
     bad = list(faults(paths_of(benchmark), decode=True))
-    counted = count(benchmark)
+    counted = _counted(benchmark)
     found = [*rows(counted, wanted), *_rules(benchmark, wanted)]
     unreadable = sum(len(files) for files, _ in bad)
     found.append(Row("all", "files twice in a split", len(again[0]), 0))
     found.append(Row("all", "unreadable files", unreadable, 0))
-    said = namesakes(counted, wanted)
+    said = namesakes(counted, wanted) if wanted else []
     said += [describe(row) for row in found if row.differs and row.split != "all"]
     said += [complaint(*again)] if again[0] else []
     said += [complaint(files, of, FAULTS[of]) for files, of in bad]
     return Report(_title(name, about), _table(found, small), said)
 
 
-def _rules(benchmark: Benchmark, wanted: Tally) -> list[Row]:
+def _counted(benchmark: Benchmark) -> Tally:
+    """What the splits hold; no cameras where they are not known."""
+    counted = count(benchmark)
+    if has_cameras([s for split in benchmark[1:] for s in split]):
+        return counted
+    unknown = {name: getattr(counted, name)._replace(cameras=0) for name in SPLITS}
+    return counted._replace(**unknown)
+
+
+def _rules(benchmark: Benchmark, wanted: Tally | None) -> list[Row]:
     """What must hold between splits, whatever their size."""
     pids = [{s.pid for s in split if s.pid > 0} for split in benchmark[1:]]
     overlap = len(pids[0] & (pids[1] | pids[2]))
     alone = _without_match(benchmark.query, benchmark.gallery)
     copies = _copies(benchmark.query, benchmark.gallery)
+    shared = wanted.shared if wanted else None
     learned = Row("train", "identities that are in the test too", overlap, 0)
     return [
         *([learned] if benchmark.train else []),
         Row("query", "images without a match", alone, None),
-        Row("query", "images that are in the gallery too", copies, wanted.shared),
+        Row("query", "images that are in the gallery too", copies, shared),
     ]
 
 
@@ -114,7 +118,7 @@ def _same(first: Path, second: Path) -> bool:
 def _title(name: str, about: dict) -> str:
     if about and name not in RECIPES:
         return f"drawn pedestrians in the layout of {TITLES[name]}"
-    return TITLES[name]
+    return title_of(name)
 
 
 def _table(found: Iterable[Row], small: bool) -> pd.DataFrame:

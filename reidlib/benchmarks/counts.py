@@ -157,16 +157,20 @@ class Row(NamedTuple):
         return self.wanted not in (None, self.found)
 
 
-def rows(found: Tally, wanted: Tally) -> Iterator[Row]:
-    """Compare number by number; what is nowhere is left out."""
+def rows(found: Tally, wanted: Tally | None) -> Iterator[Row]:
+    """Compare number by number; what is nowhere is left out.
+
+    Where nothing is wanted, as of somebody's own data, there is nothing to compare.
+    """
     for split in SPLITS:
-        here, there = getattr(found, split), getattr(wanted, split)
+        here, there = getattr(found, split), getattr(wanted, split, Counts())
         if here.images or there.images:
             for what in Counts._fields:
-                yield Row(split, what, getattr(here, what), getattr(there, what))
+                number = getattr(there, what) if wanted else None
+                yield Row(split, what, getattr(here, what), number)
     names = {"distractors": "distractor images", "junk": "junk images (left out)"}
     for field, what in names.items():
-        here, there = getattr(found, field), getattr(wanted, field)
+        here, there = getattr(found, field), getattr(wanted, field, None)
         if here or there:
             yield Row("gallery", what, here, there)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from reidlib.benchmarks.catalog import TITLES, TRAINED_ON
+from reidlib.benchmarks.catalog import TITLES, TRAINED_ON, title_of
 from reidlib.benchmarks.counts import (
     JUNK,
     SPLITS,
@@ -23,17 +23,19 @@ from reidlib.benchmarks.readers import (
     msmt17,
     occluded_duke,
     occluded_partial,
+    own,
 )
 from reidlib.benchmarks.readers.folders import (
     AbsentError,
     DataError,
     absent,
     complaint,
-    duplicates,
     faults,
     is_folder,
+    paths_of,
     plain,
     refuse,
+    repeated,
     subfolders,
 )
 from reidlib.benchmarks.readers.layouts import TREES
@@ -70,6 +72,7 @@ READERS = dict.fromkeys(BENCHMARKS, FOLDERS) | {
     **{name: MSMT17 for name in BENCHMARKS if name.startswith("msmt17")},
     **dict.fromkeys(TRAINED_ON, TEST_ONLY),
     "occluded_duke": OCCLUDED_DUKE,
+    own.OWN: Reader(own.find_own, own.read_own),
     "p_dukemtmcreid": P_DUKE,
 }
 
@@ -81,16 +84,30 @@ class Found(NamedTuple):
     benchmark: Benchmark
 
 
+def kind_of(name: str) -> str:
+    """The name under which a benchmark's reader and its layout are known.
+
+    Raises DataError for an unknown one.
+
+    >>> kind_of("market1501"), kind_of("own:crops")
+    ('market1501', 'own')
+    """
+    kind = own.OWN if own.is_own(name) else name
+    if kind not in READERS:
+        raise DataError(unknown("benchmark", name, (*BENCHMARKS, "own:<name>")))
+    return kind
+
+
 def is_drawn(name: str, data_root: Path | str | None = None) -> bool:
     """Whether a benchmark shows drawn pedestrians rather than real people.
 
     By its name alone; with `data_root` also where the marker in its folder says so.
     Raises DataError for a marker that cannot be read.
     """
-    if name in RECIPES or data_root is None or name not in READERS:
+    if name in RECIPES or data_root is None or name not in BENCHMARKS:
         return name in RECIPES
     try:
-        root = _find(name, _start(name, data_root))
+        root = _find(name, start_of(name, data_root))
     except DataError:
         return False
     return bool(marker(root))
@@ -137,7 +154,7 @@ def load_benchmark(name: str, data_root: Path | str) -> Benchmark:
     damaged = faults(paths, decode=False)
     if said := [complaint(bad, fault, FAULTS[fault]) for bad, fault in damaged]:
         raise DataError("\n".join(said))
-    if name not in RECIPES:
+    if name not in RECIPES and not own.is_own(name):
         _refuse_other_counts(found)
     return without_junk(found.benchmark)
 
@@ -158,7 +175,8 @@ def load_benchmarks(
 
 
 def _is_absent(name: str, data_root: Path | str) -> bool:
-    if name not in BENCHMARKS or is_drawn(name) or is_folder(Path(data_root) / name):
+    kind_of(name)
+    if is_drawn(name) or is_folder(Path(data_root) / name):
         return False
     try:
         _find(name, Path(data_root))
@@ -172,7 +190,7 @@ def _refuse_other_counts(found: Found) -> None:
     wanted = expected(name, marker(found.root))
     wrong = differences(count(found.benchmark), wanted)
     if wrong:
-        what = f"{shown(found.root)} is not {TITLES[name]}"
+        what = f"{shown(found.root)} is not {title_of(name)}"
         more = f"reid data check {name} says more"
         also = namesakes(count(found.benchmark), wanted)
         raise DataError("\n".join([f"{what}; {more}:", *also, *wrong]))
@@ -180,52 +198,36 @@ def _refuse_other_counts(found: Found) -> None:
 
 def find_benchmark(name: str, data_root: Path | str) -> Found:
     """Find and read a benchmark, but look into no image."""
-    if name not in BENCHMARKS:
-        raise DataError(unknown("benchmark", name, BENCHMARKS))
+    kind_of(name)
     if is_drawn(name):
         ensure_benchmark(name, Path(data_root) / name)
-    return read_found(name, _find_or_suggest(name, _start(name, data_root)))
+    return read_found(name, find_or_suggest(name, start_of(name, data_root)))
 
 
 def read_below(name: str, folder: Path | str) -> Found:
     """The same for the benchmark's own folder, or one that holds it."""
-    return read_found(name, _find_or_suggest(name, Path(folder)))
+    return read_found(name, find_or_suggest(name, Path(folder)))
 
 
 def read_found(name: str, root: Path) -> Found:
     """Read what lies in the benchmark's own folder."""
-    return Found(root, READERS[name].read(root, name))
+    return Found(root, READERS[kind_of(name)].read(root, name))
 
 
-def _start(name: str, data_root: Path | str) -> Path:
+def start_of(name: str, data_root: Path | str) -> Path:
     """Where to look for a benchmark: in the folder of its name, if there is one."""
-    own = Path(data_root) / name
-    return own if is_folder(own) else Path(data_root)
+    named = Path(data_root) / name
+    return named if is_folder(named) else Path(data_root)
 
 
 def _find(name: str, start: Path) -> Path:
     """The benchmark's own folder, at or below `start`; else AbsentError."""
     if not is_folder(start):
-        raise absent(start, (), TREES[name])
-    return READERS[name].find(start, name)
+        raise absent(start, (), TREES[kind_of(name)])
+    return READERS[kind_of(name)].find(start, name)
 
 
-def missing_data(name: str, data_root: Path | str) -> str:
-    """Say in a line that a benchmark is not in `data_root`; "" where it is, or drawn.
-
-    Drawn pedestrians are drawn where they are absent. Only folders are looked at.
-    """
-    if is_drawn(name):
-        return ""
-    try:
-        _find_or_suggest(name, _start(name, data_root))
-    except DataError as error:
-        said = error.said if isinstance(error, AbsentError) else str(error)
-        return f"{name}: {said}; --data names its folder, see `reid data tree {name}`"
-    return ""
-
-
-def _find_or_suggest(name: str, start: Path) -> Path:
+def find_or_suggest(name: str, start: Path) -> Path:
     """As `_find`, but the error names a folder further below that can be read."""
     try:
         return _find(name, start)
@@ -282,15 +284,3 @@ def without_junk(benchmark: Benchmark) -> Benchmark:
             message = f"{split}: all {len(samples)} images are junk (pid {JUNK})"
             raise DataError(message)
     return benchmark._replace(**kept)
-
-
-def paths_of(benchmark: Benchmark) -> list[Path]:
-    """Every file of a benchmark once, sorted."""
-    return sorted({sample.path for split in benchmark[1:] for sample in split})
-
-
-def repeated(benchmark: Benchmark) -> tuple[list[Path], str, str]:
-    """Files that are in a split twice, what that is called, and the remedy."""
-    again = [p for split in benchmark[1:] for p in duplicates(s.path for s in split)]
-    fault = "are in a split twice, up to case and suffix"
-    return again, fault, "delete or unlist the copies"

@@ -28,6 +28,32 @@ def labels_of(samples: Iterable[Sample]) -> dict[int, int]:
     return {pid: label for label, pid in enumerate(pids)}
 
 
+def has_cameras(samples: Iterable[Sample]) -> bool:
+    """Whether cameras are known: not if every file has one of its own.
+
+    >>> has_cameras([Sample(Path("a"), 1, 0), Sample(Path("b"), 1, 0)])
+    True
+    >>> has_cameras([Sample(Path("a"), 1, 0), Sample(Path("b"), 1, 1)])
+    False
+    """
+    camera_of = {sample.path: sample.camid for sample in samples}
+    return len(set(camera_of.values())) < len(camera_of)
+
+
+def camera_count(samples: Iterable[Sample]) -> int:
+    """How many classes the cameras of samples are: the largest camid and one.
+
+    Raises ValueError where no cameras are known: each image would be a class.
+    """
+    samples = list(samples)
+    if not has_cameras(samples):
+        raise ValueError(
+            f"each of {len(samples)} images has a camera of its own: cameras are not"
+            " known. To learn to name them, give each image the camid of its camera"
+        )
+    return 1 + max(sample.camid for sample in samples)
+
+
 def mask_path(image_path: Path) -> Path:
     """Where the part mask of an image lies.
 

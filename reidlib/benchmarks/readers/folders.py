@@ -14,6 +14,7 @@ from reidlib.data.pictures import (
     read_picture,
     refuse_no_file,
 )
+from reidlib.data.samples import Benchmark
 from reidlib.reading import read_lines, shown
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})  # in any case
@@ -188,6 +189,18 @@ def duplicates(paths: Iterable[Path]) -> list[Path]:
             again.append(path)
         known.add(key)
     return again
+
+
+def paths_of(benchmark: Benchmark) -> list[Path]:
+    """Every file of a benchmark once, sorted."""
+    return sorted({sample.path for split in benchmark[1:] for sample in split})
+
+
+def repeated(benchmark: Benchmark) -> tuple[list[Path], str, str]:
+    """Files that are in a split twice, what that is called, and the remedy."""
+    again = [p for split in benchmark[1:] for p in duplicates(s.path for s in split)]
+    fault = "are in a split twice, up to case and suffix"
+    return again, fault, "delete or unlist the copies"
 
 
 def faults(paths: Sequence[Path], *, decode: bool) -> Iterator[tuple[list[Path], str]]:

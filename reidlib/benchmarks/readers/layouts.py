@@ -62,6 +62,15 @@ _P_DUKE = """\
   train/whole_body_images/0001/0001_c2_f0046182.jpg
   test/occluded_body_images/       the queries
   test/whole_body_images/          the gallery"""
+_OWN = """\
+<folder>/                           of yours; --data names it
+  samples.csv                       path,pid,camid,split: a line for each image
+  any/folders/an image.jpg          path is as seen from samples.csv; pid and camid are
+                                    whole numbers, camid empty where it is not known;
+                                    split is train, query or gallery
+or, without a table, folders and names as in Market-1501
+  bounding_box_train/0002_c1s1_000451_03.jpg        query/        bounding_box_test/
+the part mask of a/b/x.jpg is a/masks/b/x.png, captions.jsonl lies beside samples.csv"""
 TREES = {
     "cuhk03np_detected": _CUHK03.format(kind="detected"),
     "cuhk03np_labeled": _CUHK03.format(kind="labeled"),
@@ -72,6 +81,7 @@ TREES = {
     "msmt17_v2": _MSMT17.format(name="msmt17_v2", **_V2),
     "msmt17_v2_trainval": _MSMT17.format(name="msmt17_v2_trainval", **_V2),
     "occluded_duke": _OCCLUDED_DUKE,
+    "own": _OWN,
     "occluded_reid": _OCCLUDED_REID,
     "p_dukemtmcreid": _P_DUKE,
     "partial_ilids": _PARTIAL_ILIDS,
