@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from reidrun.runs.errors import ParameterError
+from reidlib.reading import shown
+from reidrun.runs.errors import ParameterError, RunError
 
 WIDTH = 88
 
@@ -65,3 +66,16 @@ def add_folder(
     """Give a command an option that names a folder."""
     words = f"folder {what}; {default.name}/ beside notebooks/ if not given"
     command.add_argument(option, type=Path, default=default, metavar="DIR", help=words)
+
+
+def find_run(place: Path, outputs: Path) -> Path:
+    """The folder of a finished run, named as seen from here or from the outputs.
+
+    Raises RunError where there is none.
+    """
+    for folder in (place, outputs / place):
+        if (folder / "metrics.json").is_file():
+            return folder
+    state = "is not finished" if place.is_dir() else "is no run folder"
+    remedy = "`reid status` lists runs"
+    raise RunError(f"{shown(place)} {state}: it has no metrics.json; {remedy}")

@@ -9,7 +9,13 @@ import pandas as pd
 
 from reidlib.evaluation.statistics import student_interval
 from reidrun.runs.environment import ROOT
-from reidrun.runs.folder import PICTURES, RANKS, is_complete, read_metrics, read_queries
+from reidrun.runs.folder import (
+    RANKS,
+    is_complete,
+    pictures,
+    read_metrics,
+    read_queries,
+)
 from reidrun.runs.names import read_row_name, row_name
 from reidrun.runs.params import Ablation, read_ablation
 from reidrun.runs.plans import Plan, Setting
@@ -26,6 +32,19 @@ class Measure(NamedTuple):
 
     def __str__(self) -> str:
         return f"1 - {self.name}" if self.complement else self.name
+
+
+def query_scores(table: pd.DataFrame, metric: str) -> pd.Series:
+    """What each query scored, nan where it has no match.
+
+    table    columns average_precision and first_rank, as `read_queries` has them
+    metric   mAP: its average precision; rankK: whether the first K have a match
+    """
+    if metric == "mAP":
+        return table["average_precision"]
+    rank = table["first_rank"]
+    hit = rank.between(1, int(metric.removeprefix("rank"))).astype(float)
+    return hit.where(rank > 0)
 
 
 @dataclass(frozen=True)
@@ -85,7 +104,7 @@ class Study:
             if where == setting:
                 record = read_metrics(next(iter(folders.values())))
                 scores = record["scores"][row_name((where.tested_on, where.search))]
-                return PICTURES[scores.get("drawn", record["drawn"])]
+                return pictures(scores, record["drawn"])
         return ""
 
     @property
@@ -104,15 +123,9 @@ class Study:
         Raises ValueError where the runs were not tested with the same queries.
         """
         table = self.queries[variant, setting].set_index("pid", append=True)
-        rank = table["first_rank"]
-        if rank.unstack("seed").isna().any(axis=None):
+        if table["first_rank"].unstack("seed").isna().any(axis=None):
             raise ValueError(f"{variant}: seeds were tested with different queries")
-        if metric == "mAP":
-            values = table["average_precision"]
-        else:
-            hit = rank.between(1, int(metric.removeprefix("rank"))).astype(float)
-            values = hit.where(rank > 0)
-        return values.unstack("seed")
+        return query_scores(table, metric).unstack("seed")
 
     def scores(self, *metrics: str) -> pd.DataFrame:
         """Scores of all runs in percent, mAP if none is named: a row for each.
