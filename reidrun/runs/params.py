@@ -5,8 +5,9 @@ scales/<scale>@<paper>, the variant's overrides, the command line. In a notebook
 `check_parameters` of injected.py checks what papermill injected.
 """
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -245,3 +246,33 @@ def resolve(
         **validate(given, schema, where="command line", partial=True),
     }
     return validate(merged, schema, where=f"params for {paper}")
+
+
+def sources(
+    params: Path,
+    variant: Variant,
+    *,
+    paper: str,
+    benchmark: str,
+    scale: str,
+    given: Collection[str] = (),
+) -> dict[str, str]:
+    """Say of each parameter where its value comes from: the layer, and what it says.
+
+    given   names that the command gives
+    """
+    found: dict[str, str] = {}
+    for path in layer_files(params, paper, benchmark, scale):
+        comments = _comments(path)
+        for name in read_layer(path):
+            said = comments.get(name, "")
+            found[name] = f"{_short(path)}: {said}" if said else _short(path)
+    found |= dict.fromkeys(variant.differs(scale), f"variant {variant.name}")
+    return found | dict.fromkeys((*GIVEN, *given), "the command")
+
+
+def _comments(path: Path) -> dict[str, str]:
+    """What stands behind the value on each line of a layer."""
+    lines = read_text(path, "write lines", raises=ParameterError).splitlines()
+    matches = (re.match(r"(\w+):.*\s#\s+(.*)", line) for line in lines)
+    return {match[1]: match[2] for match in matches if match}
