@@ -6,8 +6,10 @@ opens its runs by `study = open_study(parameters)`.
 """
 
 import inspect
-import logging
+import shutil
+import tempfile
 import traceback
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,14 +31,17 @@ from reidrun.reports.study import Study, gather
 from reidrun.runs import sweep
 from reidrun.runs.environment import environment
 from reidrun.runs.errors import ParameterError
-from reidrun.runs.folder import PROGRESS, flat, save_run, write_scores
+from reidrun.runs.folder import flat, recorded, save_run, write_scores
 from reidrun.runs.injected import check_parameters, declared
-from reidrun.runs.names import Tested
+from reidrun.runs.names import Tested, run_folder
+from reidrun.runs.progress import missing_tensorboard
+from reidrun.watching import Watch, follow_trainings, is_live
 
 if TYPE_CHECKING:
     from reidlib.evaluation.metrics import Scores
 
 READ_AT_START = ("seed", "device", "image_cache", "data_root", "run_dir", "variant")
+READ_AT_START += ("tensorboard",)
 OF_PLANS = ("ablation", "benchmarks", "seeds", "variants")
 READ_AT_OPENING = (*OF_PLANS, "outputs", "data_root", "run_missing", "jobs")
 
@@ -47,7 +52,9 @@ class NotebookRun:
 
     checked      the parameters as they were when it started
     cache        of decoded images; None where each is decoded anew
-    checkpoint   where an unfinished training is kept; None keeps nothing
+    checkpoint   where an unfinished training is kept; where nothing is kept (run_dir is
+                 ""), until it is finished or the kernel ends
+    watch        what a training shows and writes while it goes on
     started      what it runs on; a commit made while it runs is not what ran
     failed       what went wrong after the training, by what it was
     """
@@ -56,7 +63,8 @@ class NotebookRun:
     checked: Mapping[str, Any]
     device: torch.device
     cache: ImageCache | None
-    checkpoint: Path | None
+    checkpoint: Path
+    watch: Watch
     started: Mapping[str, Any]
     failed: dict[str, str] = field(default_factory=dict)
 
@@ -77,6 +85,11 @@ class NotebookRun:
         if changed:
             raise ParameterError("\n".join(changed))
         return self.checked
+
+    @property
+    def fingerprint(self) -> Mapping[str, Any]:
+        """The parameters that a checkpoint is of: all but this machine's folders."""
+        return recorded(self.parameters)
 
     @contextmanager
     def after_training(self, what: str) -> Iterator[None]:
@@ -147,6 +160,7 @@ class NotebookRun:
             seconds=seconds_before + sum(history.attrs["seconds"]),
             started=self.started,
         )
+        self.watch.close()
         return record["scores"][self.checked["benchmark"]]
 
 
@@ -158,28 +172,34 @@ def start_run(paper: str) -> NotebookRun:
     wrong types, ValueError for a device that is not there.
     """
     parameters = declared(check_parameters(), READ_AT_START)
+    if fault := missing_tensorboard(parameters):
+        raise ParameterError(fault)
     started = environment()
     compact_output()
     seed_everything(parameters["seed"])
-    run_dir = parameters["run_dir"]
-    if run_dir and Path(run_dir).is_dir():  # `reid run` has made it, and listens
-        _log_progress(Path(run_dir) / PROGRESS)
-    return NotebookRun(
+    folder = Path(parameters["run_dir"]) if parameters["run_dir"] else None
+    follow_trainings(folder, live=is_live())
+    scratch = None if folder else Path(tempfile.mkdtemp(prefix="reid-"))
+    run = NotebookRun(
         paper,
         parameters,
         pick_device(parameters["device"]),
         ImageCache.at(parameters["image_cache"], parameters["data_root"]),
-        Path(run_dir) / "checkpoint.pt" if run_dir else None,
+        (folder or scratch) / "checkpoint.pt",
+        Watch(folder, scratch, events=_events(paper, parameters), live=is_live()),
         started,
     )
+    if scratch:
+        weakref.finalize(run, shutil.rmtree, scratch, ignore_errors=True)
+    return run
 
 
-def _log_progress(path: Path) -> None:
-    """Let trainings say in a file how far they are; `reid run` shows its lines."""
-    handler = logging.FileHandler(path, mode="w", encoding="utf-8", delay=True)
-    training = logging.getLogger("reidlib.training")
-    training.setLevel(logging.INFO)
-    training.handlers, training.propagate = [handler], False
+def _events(paper: str, parameters: Mapping[str, Any]) -> Path | None:
+    """Where TensorBoard finds a run: below the folder as below the outputs."""
+    if not parameters["tensorboard"]:
+        return None
+    named = {name: parameters[name] for name in ("benchmark", "variant", "seed")}
+    return run_folder(Path(parameters["tensorboard"]), paper=paper, **named)
 
 
 def open_study(parameters: Mapping[str, Any]) -> Study:

@@ -30,6 +30,7 @@ seed: int = 3  # of everything random
 variant: str = "full"  # what this run is called in its record and in tables
 device: str = "cpu"  # auto | cpu | cuda
 image_cache: str = ""  # folder for images decoded once
+tensorboard: str = ""  # folder for event files
 """
 RANKS, PIDS = torch.tensor([1, 3]), torch.tensor([7, 8])
 SCORES = Scores(0.5, torch.ones(20), torch.rand(2), RANKS, PIDS, 2, 0)
@@ -61,7 +62,9 @@ def test_a_run_begins_with_what_is_the_same_in_all(running):
     run = start_run("fanet")
     drawn = random.random(), np.random.rand(), torch.rand(2)
     assert run.parameters["seed"] == 3 and run.device == torch.device("cpu")
-    assert run.cache is None and run.checkpoint is None
+    assert run.cache is None and run.watch.run_dir is None
+    assert run.checkpoint.parent == run.watch.scratch, "kept until it is finished"
+    assert list(run.watch.scratch.iterdir()) == []
     assert set(run.started) == {"versions", "commit", "dirty", "hardware"}
     start_run("fanet")
     again = random.random(), np.random.rand(), torch.rand(2)

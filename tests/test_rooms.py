@@ -39,13 +39,15 @@ RUNNING: dict[str, set[str]] = {
     "runs": REPORTING,
     "reports": REPORTING,
     "cli": REPORTING | {"rendered"},
+    "watching": REPORTING | {"plots.charts"},
     "notebook": REPORTING | {"training.seeding", "data.image_cache", "plots.style"},
 }
 WITHIN_RUNNING: dict[str, set[str]] = {
     "runs": set(),
     "reports": {"runs"},
     "cli": {"runs", "reports"},
-    "notebook": {"runs", "reports"},
+    "watching": {"runs"},
+    "notebook": {"runs", "reports", "watching"},
 }
 FOR_TYPES = {"evaluation.metrics"}  # reidrun's, for a type checker alone: it has torch
 ONLY_TORCH = (

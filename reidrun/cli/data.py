@@ -1,6 +1,6 @@
 """The commands `reid data`: check a folder, print a layout, fill a folder.
 
-    reid data check market1501 <folder>
+    reid data check market1501 <folder>      reid data check own <folder>
     reid data tree market1501
     reid data extract cuhk03np_labeled <folder>
     reid data fixture market1501 <folder> [--full-size]
@@ -74,7 +74,7 @@ def check_data(args: argparse.Namespace) -> None:
 def show_tree(args: argparse.Namespace) -> None:
     """Print layout, size, protocol and terms of use of a benchmark."""
     name = args.benchmark
-    say(f"{benchmarks.TITLES[name]}\n\n{benchmarks.TREES[name]}\n")
+    say(f"{benchmarks.title_of(name)}\n\n{benchmarks.TREES[name]}\n")
     if name in benchmarks.PUBLISHED:
         for split, (people, images, cameras) in benchmarks.sizes(name).items():
             counts = f"{people:6,} identities {images:7,} images {cameras:3} cameras"
@@ -120,9 +120,13 @@ ACTIONS: dict[str, tuple[str, Action, Collection[str]]] = {
     "check": (
         "count and open every image of a folder",
         check_data,
-        benchmarks.BENCHMARKS,
+        (*benchmarks.BENCHMARKS, benchmarks.OWN),
     ),
-    "tree": ("print the layout that is expected", show_tree, benchmarks.BENCHMARKS),
+    "tree": (
+        "print the layout that is expected",
+        show_tree,
+        (*benchmarks.BENCHMARKS, benchmarks.OWN),
+    ),
     "extract": (
         "write the images of CUHK03's raw release, cuhk-03.mat, as files",
         extract_images,

@@ -3,7 +3,8 @@
     reid run fanet --on plaza --seed 1 -p epochs 5
     reid sweep params/ablations/fanet_components.yaml --on plaza --seeds 0 1 2
     reid data check market1501 FOLDER        reid data tree market1501
-    reid results [--write]                   reid gallery
+    reid status                              reid results [--write]
+    reid gallery
 
 Exit codes: 0 done, 1 a run failed or data is faulty, 2 the command asks for something
 that is not there. Nothing is trained before everything asked for has been checked.
@@ -26,6 +27,9 @@ INTERRUPTED = 130
 COMMANDS = {  # the module of each, imported when its command is given; and its help
     "run": ("run", "run the notebooks of papers"),
     "sweep": ("sweep", "run an ablation: variants by seeds"),
+    "status": ("status", "how far every run is"),
+    "compare": ("compare", "the difference of two runs, with its interval"),
+    "params": ("params", "the parameters of a run, with meaning and source"),
     "results": ("results", "the table of all finished runs"),
     "gallery": ("server", "executed notebooks in a browser"),
     "data": ("data", "look at the folder of a benchmark"),

@@ -13,11 +13,11 @@ from reidrun.reports import records
 from reidrun.runs import execute, params
 from reidrun.runs.errors import RunError
 from reidrun.runs.folder import is_complete, make_folder, read_metrics, throw_away
+from reidrun.runs.missing import refuse_missing_files
 from reidrun.runs.plans import (
     Plan,
     make_plan,
     papers,
-    refuse_missing_files,
     refuse_other_parameters,
 )
 from reidrun.runs.sweep import missing
@@ -107,5 +107,9 @@ def _rows(done: Sequence[Plan], args: argparse.Namespace) -> list[dict]:
     every = [records.rows_of(records.read_record(plan.folder)) for plan in done]
     rows = [row for rows in every for row in rows]
     several = len(args.papers) > 1
-    alone = {"tested_on": args.on, "search": ""}
-    return [row for row in rows if not several or alone.items() <= row.items()]
+    own = {plan.parameters["benchmark"] for plan in done}
+    return [
+        row
+        for row in rows
+        if not several or (row["tested_on"] in own and row["search"] == "")
+    ]

@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ValidationError, field_validator
 
-from reidrun.runs.folder import PICTURES, SCORES, RunError, read_metrics
+from reidrun.runs.folder import SCORES, RunError, pictures, read_metrics
 from reidrun.runs.names import read_row_name, row_name, run_folder
 
 COLUMNS = ["paper", "variant", "seed", "benchmark", "trained_on_drawn", "tested_on"]
-COLUMNS += ["search", "drawn", *SCORES, "seconds", "commit", "folder"]
+COLUMNS += ["search", "drawn", "cameras", *SCORES, "seconds", "commit", "folder"]
 RECORDS = "*/*/*/metrics.json"  # below the folder of all runs
 
 
@@ -30,12 +30,13 @@ class Record(BaseModel, strict=True):
     @field_validator("scores")
     @classmethod
     def are_whole(cls, scores: dict[str, dict[str, float | bool]]) -> dict:
-        """Every score is there, and shares are shares; `drawn` is there of late."""
+        """Every score is there, and shares are shares; `drawn` and `cameras` may be."""
         for name, values in scores.items():
             if missing := [score for score in SCORES if score not in values]:
                 raise ValueError(f"{name} has no {', '.join(missing)}")
-            if not isinstance(values.get("drawn", True), bool):
-                raise ValueError(f"drawn of {name} is {values['drawn']}, no boolean")
+            for word in ("drawn", "cameras"):
+                if not isinstance(values.get(word, True), bool):
+                    raise ValueError(f"{word} of {name} is {values[word]}, no boolean")
             for score in (score for score in SCORES if not score.startswith("num_")):
                 if isinstance(values[score], bool) or not 0 <= values[score] <= 1:
                     raise ValueError(f"{score} of {name} is {values[score]}, no share")
@@ -68,7 +69,8 @@ def collect(outputs: Path, among: Collection[Path] | None = None) -> pd.DataFram
 
     among   the files to look at; all that are there if not given
     Scores are shares in [0, 1]; `drawn` says whether the pictures that were tested on
-    are, `trained_on_drawn` the same of training; `search` is "" for the paper's own
+    are, `trained_on_drawn` the same of training; `cameras` whether those of the test
+    are known; `search` is "" for the paper's own
     search; `folder` is relative to `outputs`.
     """
     rows = []
@@ -85,7 +87,8 @@ def rows_of(record: Mapping[str, Any], folder: str = "") -> list[dict[str, Any]]
     rows = []
     for name, scores in record["scores"].items():
         tested_on, search = read_row_name(name)
-        row = run | {"tested_on": tested_on, "search": search} | scores
+        told = {"tested_on": tested_on, "search": search, "cameras": True}
+        row = run | told | scores
         rows.append({column: row[column] for column in COLUMNS})
     return rows
 
@@ -95,7 +98,8 @@ def score_table(rows: pd.DataFrame) -> pd.DataFrame:
     table = rows[["paper", "variant", "seed"]].copy()
     table["trained on"] = rows["benchmark"]
     table["tested on"] = rows[["tested_on", "search"]].agg(row_name, axis=1)
-    table["pictures"] = rows["drawn"].map(PICTURES)
+    told = rows[["drawn", "cameras"]].to_dict("records")
+    table["pictures"] = [pictures(one, drawn=False) for one in told]
     for name in ("mAP", "rank1", "rank5", "rank10"):
         table[name.replace("rank", "rank-")] = (100 * rows[name]).round(1)
     return table

@@ -5,10 +5,16 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from reidlib.benchmarks import is_drawn
 from reidrun.reports.published import published
 from reidrun.reports.study import METRICS, TIDY, Measure, Study
-from reidrun.runs.folder import PICTURES, RANKS, benchmark_of, read_metrics, summary
+from reidrun.runs.folder import (
+    RANKS,
+    benchmark_of,
+    pictures,
+    pictures_of,
+    read_metrics,
+    summary,
+)
 from reidrun.runs.names import Tested, row_name
 
 if TYPE_CHECKING:
@@ -41,7 +47,8 @@ def labelled(
 
     data_root   where they lie: drawings in the layout of a real set are told apart
     """
-    kinds = {PICTURES[is_drawn(name, data_root)] for name in benchmarks}
+    told = [pictures_of(name, data_root) for name in benchmarks]
+    kinds = {pictures(one, drawn=False) for one in told}
     return table.rename_axis(columns=" and ".join(sorted(kinds)))
 
 

@@ -25,14 +25,16 @@ from traitlets.config import Config
 from reidlib.files import write_text
 from reidrun.runs.errors import RunError
 from reidrun.runs.folder import (
+    ERROR_LOG,
     PROGRESS,
     is_complete,
     make_folder,
     write_parameters,
 )
 from reidrun.runs.names import FOLDER_PARAMETERS
+from reidrun.runs.progress import held
 
-NOTEBOOK, PAGE, ERROR_LOG = "run.ipynb", "run.html", "error.log"
+NOTEBOOK, PAGE = "run.ipynb", "run.html"
 AUTOSAVE_SECONDS = 30
 LOOK_SECONDS = 0.5  # between two looks at how far a run is
 START_SECONDS = 300  # until a kernel answers, on a busy machine
@@ -60,7 +62,7 @@ def execute(
     (folder / ERROR_LOG).unlink(missing_ok=True)
     write_parameters(folder, parameters)
     try:
-        with _reported(folder / PROGRESS, report):
+        with held(folder), _reported(folder / PROGRESS, report):
             execute_page(notebook, folder / NOTEBOOK, parameters, log=log)
         if not is_complete(folder):
             raise RunError(f"{notebook.name} ended without metrics.json: call run.save")

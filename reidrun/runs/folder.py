@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
-from reidlib.benchmarks import is_drawn
+from reidlib.benchmarks import is_drawn, knows_cameras
 from reidlib.files import write_bytes, write_text
 from reidlib.reading import read_json, reading, shown
 from reidrun.runs.environment import environment, peak_memory
@@ -41,8 +41,23 @@ AGAIN = "run it again with --fresh"
 QUERIES = "queries.csv.gz"
 EARLY = "scores.json"  # until there is metrics.json
 PROGRESS = "progress.log"  # while it is trained
+ERROR_LOG = "error.log"  # of what went wrong
 MARKS = ("params.yaml", "metrics.json", "checkpoint.pt", "run.ipynb")  # of a run
 PICTURES = {True: "drawn pedestrians", False: "photographs"}
+NO_CAMERAS = ", without cameras: only the query itself is ignored"
+
+
+def pictures(told: Mapping[str, Any], drawn: bool) -> str:
+    """What tested pictures are in the heading of a table.
+
+    told    what a record says of them: `drawn`, and `cameras` if they are not known
+    drawn   where it does not say: whether the pictures of training are
+
+    >>> pictures({"drawn": False, "cameras": False}, drawn=True)
+    'photographs, without cameras: only the query itself is ignored'
+    """
+    known = told.get("cameras", True)
+    return PICTURES[told.get("drawn", drawn)] + ("" if known else NO_CAMERAS)
 
 
 def make_folder(folder: Path) -> None:
@@ -148,10 +163,7 @@ def save_run(
         "variant": parameters.get("variant", FULL),
         "seed": parameters["seed"],
         "scores": {
-            row_name(tested): {
-                **summary(score),
-                "drawn": is_drawn(benchmark_of(tested), root),
-            }
+            row_name(tested): summary(score) | pictures_of(benchmark_of(tested), root)
             for tested, score in scores.items()
         },
         "measures": {name: float(value) for name, value in (measures or {}).items()},
@@ -170,6 +182,12 @@ def save_run(
         write_text(folder / "metrics.json", _as_json(record))
         (folder / EARLY).unlink(missing_ok=True)
     return record
+
+
+def pictures_of(benchmark: str, root: str | None) -> dict[str, bool]:
+    """What a record says of tested pictures: drawn, and whether cameras are unknown."""
+    known = {} if knows_cameras(benchmark, root) else {"cameras": False}
+    return {"drawn": is_drawn(benchmark, root), **known}
 
 
 def write_scores(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-FOLDER_PARAMETERS = ("data_root", "image_cache", "outputs", "run_dir")  # not recorded
+FOLDER_PARAMETERS = ("data_root", "image_cache", "outputs", "run_dir", "tensorboard")
 LONGEST_NAME = 120  # bytes: a folder's name may have 255
 Tested = str | tuple[str, str]  # a benchmark, or one and how else it was searched
 
@@ -36,8 +36,17 @@ def _word(value: Any) -> str:
 def run_folder(
     outputs: Path, *, benchmark: str, paper: str, variant: str, seed: int
 ) -> Path:
-    """Return where a run lives under `outputs`."""
-    return outputs / benchmark / paper / f"{variant}-s{seed}"
+    """Return where a run lives under `outputs`.
+
+    >>> run_folder(Path(), benchmark="own:a-b", paper="fba", variant="full", seed=0)
+    PosixPath('own-a-b/fba/full-s0')
+    """
+    return outputs / folder_name(benchmark) / paper / f"{variant}-s{seed}"
+
+
+def folder_name(benchmark: str) -> str:
+    """The folder of a benchmark's runs; that of own data has no colon."""
+    return benchmark.replace(":", "-")
 
 
 def row_name(tested: Tested) -> str:

@@ -1,7 +1,7 @@
 """From an order to checked plans of runs; nothing is written here."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,10 +9,11 @@ from reidlib.benchmarks import (
     BENCHMARKS,
     DataError,
     is_drawn,
-    missing_data,
+    is_own,
+    place_name,
     training_fault,
 )
-from reidlib.checks import nearest, unknown
+from reidlib.checks import unknown
 from reidrun.runs import params
 from reidrun.runs.errors import ParameterError, RunError
 from reidrun.runs.folder import differing
@@ -102,15 +103,21 @@ def make_plans(
     scale       tiny for drawn benchmarks, full for real ones, where it is None
     overrides   by name; text is read as a value of the parameter's type
     Raises ParameterError for what is unknown, of another type, or out of its range.
-    Weights and data are not looked for: see `refuse_missing_files`.
+    Weights and data are not looked for: see `missing.refuse_missing_files`.
     """
     _refuse_paper(root, paper)
     notebook = root.resolve() / "notebooks" / f"{paper}.ipynb"
     schema = notebook_schema(notebook)
     values = _read_overrides(overrides or {}, schema)
+    benchmarks = [place_of(name, data_root) for name in benchmarks]
+    if "also_on" in values:
+        values["also_on"] = [
+            place_of(name, data_root) if is_own(name) else name
+            for name in values["also_on"]
+        ]
     setups = {}
     for name in benchmarks:
-        scaled = _scale(root, name, scale)
+        scaled = scale_of(root, name, scale)
         which = {"paper": paper, "benchmark": name, "scale": scaled}
         layers = params.read_layers(schema, root / "params", **which)
         named = _named(name, data_root, scaled, values)
@@ -153,10 +160,24 @@ def _plan(
     return Plan(title, variant.name, setup.notebook, folder, merged)
 
 
-def _scale(root: Path, benchmark: str, scale: str | None) -> str:
-    """The scale of runs on a benchmark; refuses unknown names and sets for testing."""
+def place_of(benchmark: str, data_root: Path) -> str:
+    """The name of a benchmark in runs: of own data it tells their folder, too.
+
+    Raises ParameterError for one that is not known.
+    """
+    try:
+        if is_own(benchmark):
+            return place_name(benchmark, data_root)
+    except DataError as error:
+        raise ParameterError(str(error)) from None
     if benchmark not in BENCHMARKS:
-        raise ParameterError(unknown("benchmark", benchmark, BENCHMARKS))
+        known = (*BENCHMARKS, "own:<name>")
+        raise ParameterError(unknown("benchmark", benchmark, known))
+    return benchmark
+
+
+def scale_of(root: Path, benchmark: str, scale: str | None) -> str:
+    """The scale of runs on a benchmark; refuses unknown ones and sets for testing."""
     scales = params.owners(root / "params" / "scales")
     if scale and scale not in scales:
         raise ParameterError(unknown("scale", scale, scales))
@@ -227,60 +248,8 @@ def _read(name: str, text: str, kind: Any) -> Any:
 
 def _refuse_unknown_sets(parameters: Mapping[str, Any]) -> None:
     for name in parameters.get("also_on", []):
-        if name not in BENCHMARKS:
+        if name not in BENCHMARKS and not is_own(name):
             raise ParameterError(f"also_on: {unknown('benchmark', name, BENCHMARKS)}")
-
-
-def refuse_missing_files(plans: Iterable[Plan]) -> None:
-    """Raise ParameterError for weights, data and GPU of plans that are not here.
-
-    A line each, before the first of them runs. For runs that this machine is about to
-    make: a finished one needs no data any more, and a queued one is a `reid run` that
-    checks on the machine where it runs.
-    """
-    plans = list(plans)
-    schemas = {path: notebook_schema(path) for path in {p.notebook for p in plans}}
-    missing = [f for p in plans for f in _missing_files(p, schemas[p.notebook])]
-    missing += [fault for plan in plans for fault in _missing_device(plan.parameters)]
-    if missing:
-        raise ParameterError("\n".join(dict.fromkeys(missing)))
-
-
-def _missing_device(values: Mapping[str, Any]) -> list[str]:
-    wanted = values.get("device")
-    precise = values.get("precision") == "fp16"
-    if wanted != "cuda" and not precise:
-        return []
-    import torch  # takes seconds, and most runs ask for no device
-
-    if torch.cuda.is_available():
-        return []
-    if precise:
-        return ["precision: fp16 needs a GPU, and torch sees none here: take fp32"]
-    return ["device: cuda, but torch sees no GPU here: take auto or cpu"]
-
-
-def _missing_files(plan: Plan, schema: Schema) -> list[str]:
-    here, values = plan.notebook.parent, plan.parameters
-    found = [
-        f"{name}: no file {values[name]}, seen from notebooks/"
-        + _nearest_file(values[name], parameter.choices)
-        for name, parameter in schema.items()
-        if parameter.takes_file
-        and values[name] not in ("", *parameter.choices)
-        and not (here / values[name]).is_file()
-    ]
-    data_root = Path(os.path.normpath(here / values["data_root"]))
-    fault = missing_data(values["benchmark"], data_root)
-    return [*found, fault] if fault else found
-
-
-def _nearest_file(value: str, choices: list[str]) -> str:
-    if Path(value).is_file():
-        return f"; write {Path(value).resolve()}"
-    others = ", ".join(filter(None, choices))
-    remedy = f"; give {others}, or the full path of a file" if others else ""
-    return nearest(value, choices) or remedy or "; give its full path"
 
 
 def refuse_other_parameters(plan: Plan) -> None:

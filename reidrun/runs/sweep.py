@@ -21,10 +21,12 @@ from reidrun.runs import execute, params
 from reidrun.runs.environment import ROOT
 from reidrun.runs.errors import ParameterError
 from reidrun.runs.folder import is_complete, make_folder, read_metrics
+from reidrun.runs.missing import refuse_missing_files
+from reidrun.runs.names import folder_name
 from reidrun.runs.plans import (
     Plan,
     make_plans,
-    refuse_missing_files,
+    place_of,
     refuse_other_parameters,
 )
 from reidrun.runs.schema import notebook_schema, validate
@@ -247,6 +249,7 @@ def plan_page(
         return None
     paper, _, what = ablation.partition("_")
     outputs, data_root = Path(outputs).resolve(), Path(data_root).resolve()
+    benchmarks = [place_of(name, data_root) for name in benchmarks]
     given = {
         "benchmarks": list(benchmarks),
         "seeds": list(seeds),
@@ -257,5 +260,5 @@ def plan_page(
     schema = notebook_schema(notebook)
     named = {name: value for name, value in given.items() if name in schema}
     parameters = validate(named, schema, where=notebook.name, partial=True)
-    output = outputs / benchmarks[0] / paper / f"{what}.ipynb"
+    output = outputs / folder_name(benchmarks[0]) / paper / f"{what}.ipynb"
     return Page(notebook, output, parameters)

@@ -22,11 +22,11 @@ from reidlib.files import write_text
 from reidrun.runs import execute, params, sweep
 from reidrun.runs.errors import ParameterError
 from reidrun.runs.folder import is_complete
+from reidrun.runs.missing import refuse_missing_files
 from reidrun.runs.plans import (
     Plan,
     make_plans,
     papers,
-    refuse_missing_files,
     refuse_other_parameters,
 )
 

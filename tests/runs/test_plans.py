@@ -10,7 +10,8 @@ from reidrun.runs import sweep, workflow
 from reidrun.runs.environment import ROOT
 from reidrun.runs.errors import ParameterError, RunError
 from reidrun.runs.folder import write_parameters
-from reidrun.runs.plans import make_plan, refuse_missing_files, refuse_other_parameters
+from reidrun.runs.missing import refuse_missing_files
+from reidrun.runs.plans import make_plan, refuse_other_parameters
 
 
 @pytest.fixture

@@ -1,0 +1,165 @@
+"""How far runs are: what one leaves while it trains, and what `reid status` says of it.
+
+Who makes a run holds a lock on running.lock in its folder. The system lets go of it
+however that ends, so that a killed run is never taken for one that goes on. history.csv
+grows by a row per epoch; pace.json says how many are asked for and how long each took.
+"""
+
+import csv
+import fcntl
+import importlib.util
+import io
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+from reidlib.files import write_text
+from reidlib.reading import read_json, read_text
+from reidrun.runs.errors import RunError
+from reidrun.runs.folder import AGAIN, ERROR_LOG, MARKS, is_complete
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RUNNING, PACE, HISTORY = "running.lock", "pace.json", "history.csv"
+STATES = ("finished", "stopped", "failed", "running")  # as they are listed
+
+
+class Progress(NamedTuple):
+    """What is known of a run.
+
+    state     one of STATES; stopped is what neither ends nor goes on
+    epochs    asked for, None where the run does not say
+    loss      of the last epoch, None where there is none yet
+    seconds   that are left of the training, as long as its epochs took so far
+    error     the last line of what went wrong, "" where nothing did
+    """
+
+    folder: Path
+    state: str
+    epoch: int
+    epochs: int | None = None
+    loss: float | None = None
+    seconds: float | None = None
+    error: str = ""
+
+
+def hold(folder: Path) -> IO:
+    """Say that a run is being made in a folder until the file is let go, or we end."""
+    file = (folder / RUNNING).open("w")
+    with suppress(OSError):  # a file system without locks: it is then not known
+        fcntl.flock(file, fcntl.LOCK_SH)
+    return file
+
+
+def let_go(file: IO) -> None:
+    """Say that the run of a file that `hold` returned is no longer made."""
+    Path(file.name).unlink(missing_ok=True)
+    file.close()
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder for as long as what is inside takes."""
+    file = hold(folder)
+    try:
+        yield
+    finally:
+        let_go(file)
+
+
+def is_running(folder: Path) -> bool:
+    """Whether somebody makes the run of a folder, on this machine or another."""
+    try:
+        with (folder / RUNNING).open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no such file, not ours, or a file system without locks
+        return False
+    return False
+
+
+def write_history(folder: Path, history: "pd.DataFrame") -> None:
+    """Write history.csv and pace.json of a training, as far as it has come.
+
+    history   as `fit` hands it to who watches; without rows an older one goes
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    pace = {name: history.attrs[name] for name in ("epochs", "seconds")}
+    write_text(folder / PACE, json.dumps(pace) + "\n")
+    if history.empty:
+        (folder / HISTORY).unlink(missing_ok=True)
+    else:
+        write_text(folder / HISTORY, history.to_csv(index=False))
+
+
+def runs_below(outputs: Path) -> list[Path]:
+    """The folders of runs under the outputs, sorted: finished, going on, or left."""
+    marks = {*MARKS, RUNNING, HISTORY}
+    found = {path.parent for mark in marks for path in outputs.glob(f"*/*/*/{mark}")}
+    return sorted(found)
+
+
+def progress_of(folder: Path) -> Progress:
+    """Say how far the run of a folder is. Raises RunError for a damaged file."""
+    rows = _history(folder / HISTORY)
+    loss = _number(rows[-1].get("loss", "")) if rows else None
+    pace = _pace(folder / PACE)
+    error = _last_line(folder / ERROR_LOG)
+    state, left = "stopped", None
+    if is_running(folder):
+        state, error, left = "running", "", _left(pace, len(rows))
+    elif is_complete(folder):
+        state, error = "finished", ""
+    elif error:
+        state = "failed"
+    epochs = len(rows) if state == "finished" else pace.get("epochs")
+    return Progress(folder, state, len(rows), epochs, loss, left, error)
+
+
+def _history(path: Path) -> list[dict[str, str]]:
+    try:
+        text = read_text(path, AGAIN, raises=RunError)
+    except FileNotFoundError:
+        return []
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def _pace(path: Path) -> dict[str, Any]:
+    try:
+        return read_json(path, AGAIN, raises=RunError)
+    except FileNotFoundError:
+        return {}
+
+
+def _left(pace: Mapping[str, Any], done: int) -> float | None:
+    taken = pace.get("seconds")
+    return (pace["epochs"] - done) * sum(taken) / len(taken) if taken else None
+
+
+def _number(text: str) -> float | None:
+    with suppress(ValueError):
+        return float(text)
+    return None
+
+
+def _last_line(path: Path) -> str:
+    try:
+        lines = path.read_text("utf-8", "replace").strip().splitlines()
+    except FileNotFoundError:
+        return ""
+    return lines[-1] if lines else ""
+
+
+def missing_tensorboard(parameters: Mapping[str, Any]) -> str:
+    """Say in a line that event files are asked for and cannot be written; else ""."""
+    folder = parameters.get("tensorboard")
+    if not folder or importlib.util.find_spec("tensorboard"):
+        return ""
+    return (
+        f"tensorboard is {folder}, but the package that writes event files is not"
+        " installed: .venv/bin/uv pip install -e '.[tensorboard]' brings it"
+    )

@@ -1,0 +1,128 @@
+"""A training, seen while it goes on: its folder, a figure and a line, event files."""
+
+import logging
+import os
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import pandas as pd
+from IPython import get_ipython
+from IPython.display import DisplayHandle, Pretty, display
+
+from reidlib.plots.charts import history_curves
+from reidrun.runs.folder import PROGRESS
+from reidrun.runs.progress import PACE, hold, let_go, write_history
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+SCORES = ("mAP", "rank1")
+
+
+class Watch:
+    """What `training.fit` calls with the history so far.
+
+    run_dir   where history.csv is written; None writes none
+    scratch   what lies in it is forgotten when a training is finished; None has none
+    events    where TensorBoard's event files are written; None writes none
+    live      a figure of the loss and the scores, in the running cell
+    """
+
+    def __init__(
+        self,
+        run_dir: Path | None,
+        scratch: Path | None = None,
+        *,
+        events: Path | None = None,
+        live: bool = False,
+    ) -> None:
+        self.run_dir, self.scratch, self.events = run_dir, scratch, events
+        self.lock: IO | None = None
+        self.figure = LiveOutput() if live else None
+        self.writer: SummaryWriter | None = None
+
+    def __call__(self, history: pd.DataFrame) -> None:
+        """Take what a training has come to; without rows it is about to begin."""
+        if self.run_dir:
+            write_history(self.run_dir, history)
+            self.lock = self.lock or hold(self.run_dir)
+        if self.scratch and len(history) == history.attrs["epochs"]:
+            for path in self.scratch.iterdir():
+                path.unlink()
+        if self.events:
+            self._log_events(history)
+        if self.figure and len(history):
+            scores = [name for name in SCORES if name in history]
+            panels = ["loss", *([scores] if scores else [])]
+            self.figure.show(history_curves(history, *panels))
+
+    def close(self) -> None:
+        """End what a run needs while it is made: its lock, its pace, its writer."""
+        if self.run_dir:
+            (self.run_dir / PACE).unlink(missing_ok=True)
+        if self.lock:
+            let_go(self.lock)
+            self.lock = None
+        if self.writer:
+            self.writer.close()
+
+    def _log_events(self, history: pd.DataFrame) -> None:
+        """Write the last epoch's numbers; at first also what the checkpoint holds."""
+        new = history.tail(1)
+        if self.writer is None:
+            from torch.utils.tensorboard import SummaryWriter  # optional, and slow
+
+            self.writer, new = SummaryWriter(str(self.events), purge_step=1), history
+        for row in new.to_dict("records"):
+            for name, value in row.items():
+                if name != "epoch" and pd.notna(value):
+                    self.writer.add_scalar(name, value, int(row["epoch"]))
+        self.writer.flush()
+
+
+class LiveOutput:
+    """An output of the running cell that is replaced in place."""
+
+    def __init__(self) -> None:
+        self.handle: DisplayHandle | None = None
+        self.cell = -1
+
+    def show(self, content: Any) -> None:
+        """Show something; a cell that is run again has an output of its own."""
+        shell = get_ipython()
+        cell = shell.execution_count if shell else 0
+        if self.handle is None or cell != self.cell:
+            self.handle, self.cell = display(content, display_id=True), cell
+        else:
+            self.handle.update(content)
+
+
+class ProgressLine(logging.Handler):
+    """Shows in the running cell what was logged last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.output = LiveOutput()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show what is logged in the place of what was."""
+        self.output.show(Pretty(self.format(record)))
+
+
+def is_live() -> bool:
+    """Whether a person may look on: in a notebook, and no bars are switched off."""
+    return get_ipython() is not None and not os.environ.get("TQDM_DISABLE")
+
+
+def follow_trainings(run_dir: Path | None, *, live: bool) -> None:
+    """Let trainings say how far they are, in the cell, and in a folder that is there.
+
+    `reid run` has made the folder, and shows the lines of its file.
+    """
+    handlers: list[logging.Handler] = [ProgressLine()] if live else []
+    if run_dir and run_dir.is_dir():
+        path = run_dir / PROGRESS
+        handlers.append(logging.FileHandler(path, "w", encoding="utf-8", delay=True))
+    training = logging.getLogger("reidlib.training")
+    training.setLevel(logging.INFO if handlers else logging.NOTSET)
+    training.handlers, training.propagate = handlers, not handlers
