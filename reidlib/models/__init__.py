@@ -1,18 +1,10 @@
 """One file per paper. Modules are imported when they are first used."""
 
+from pathlib import Path
+
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=[
-        "baseline",
-        "fanet",
-        "fba",
-        "fba_attention",
-        "flannet",
-        "flannet_prompts",
-        "layers",
-        "rganet",
-        "rganet_prompts",
-    ],
+    submodules=sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py")),
 )

@@ -30,6 +30,7 @@ COMMANDS = {  # the module of each, imported when its command is given; and its 
     "status": ("status", "how far every run is"),
     "compare": ("compare", "the difference of two runs, with its interval"),
     "params": ("params", "the parameters of a run, with meaning and source"),
+    "new": ("new", "the files of a method of one's own"),
     "results": ("results", "the table of all finished runs"),
     "gallery": ("server", "executed notebooks in a browser"),
     "data": ("data", "look at the folder of a benchmark"),

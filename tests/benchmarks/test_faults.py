@@ -12,7 +12,7 @@ from toys.small_sets import SETS, counts_of, write_picture, write_set
 
 from reidlib import benchmarks as readers
 from reidlib.benchmarks import DataError, check, load_benchmark
-from reidlib.benchmarks.loading import missing_data
+from reidlib.benchmarks.presence import missing_data
 
 TRAIN, TEST = "bounding_box_train", "bounding_box_test"
 FIRST = f"{TRAIN}/0002_c1s1_000451_03.jpg"
