@@ -42,7 +42,7 @@ def patch_grid(
     return (height - patch_size) // stride + 1, (width - patch_size) // stride + 1
 
 
-SEEDS = 2**32  # that many does NumPy take
+SEEDS = 2**32  # as many as NumPy takes
 
 
 def check_training(

@@ -90,7 +90,7 @@ def _reason(error: Exception) -> str:
 
 
 def read_text(path: Path, remedy: str, *, raises: Errors = ValueError) -> str:
-    """Read a text in UTF-8, of LARGEST bytes at most; a byte order mark is no part.
+    """Read a text in UTF-8, of LARGEST bytes at most, without its byte order mark.
 
     Raises `raises` for another encoding, naming the line, and for what is no text.
     """
@@ -104,7 +104,7 @@ def read_text(path: Path, remedy: str, *, raises: Errors = ValueError) -> str:
 def read_lines(
     path: Path, remedy: str, *, raises: Errors = ValueError
 ) -> Iterator[tuple[int, str]]:
-    """Read a text line by line, with the number of each from 1; empty ones are left.
+    """Read a text line by line, with the number of each from 1, but no empty ones.
 
     As read_text, but only a line is in memory, which has LONGEST bytes at most.
     """

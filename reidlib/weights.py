@@ -143,8 +143,8 @@ def fitted(
     """The part of a larger network's tensors that is the module, under its names.
 
     As in the files of strong baselines, whose ResNet is `base.`; what is left out is
-    said. Counters of batches, which PyTorch had not before 0.4.1, are zero where none
-    is there.
+    logged. Counters of batches, which PyTorch did not have before 0.4.1, are zero where
+    there is none.
     """
     wanted = module.state_dict()
     counters = [name for name in wanted if name.endswith(COUNTER)]

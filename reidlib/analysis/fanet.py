@@ -29,7 +29,7 @@ class Looks(NamedTuple):
 
 
 def heat_maps(output: Any) -> dict[str, Tensor]:
-    """FA-Net's maps for looking at: mean responses |F|, |B|, masks Z and 1 - Z.
+    """FA-Net's maps to look at: mean responses |F|, |B|, masks Z and 1 - Z.
 
     output   what FANet returns; parts that a variant leaves out are left out here
     """

@@ -46,7 +46,7 @@ class Looks(NamedTuple):
 
 
 class _Views(nn.Module):
-    """All that `look` wants of images and their captions."""
+    """What `look` takes of images and their captions."""
 
     def __init__(self, model: nn.Module, length: int) -> None:
         super().__init__()

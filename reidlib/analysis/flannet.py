@@ -51,7 +51,7 @@ WEIGHTS = View("weights")
 
 
 class _Views(nn.Module):
-    """All that `look` wants of images."""
+    """What `look` takes of images."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ def titled(maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def shares(looks: Looks) -> pd.DataFrame:
     """Share of each map's attention to patches that each true part gets, in [0, 1].
 
-    A row per map, means over images, and one for a look at everywhere alike, which is
+    A row per map, means over images, and one for looking everywhere alike, which is
     each part's area; a column per part. A row sums to one. Empty without true parts.
     """
     if looks.parts is None:
@@ -139,7 +139,7 @@ def quality(looks: Looks) -> pd.Series:
 
     A* on person    share of its attention to patches, mean over its queries; so for O*
                     and s_att, and `on occluder` where there is one; `everywhere on
-                    person` is what a look at everywhere would have
+                    person` is what looking everywhere would score
     λ v_g, clean    and so on, as in `trust`
     A* queries alike  what the attention of two of its queries has in common, mean over
                     pairs and images: 1 where all look at the same

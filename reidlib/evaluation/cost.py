@@ -12,7 +12,7 @@ from reidlib.evaluation.metrics import take
 
 
 class Cost(NamedTuple):
-    """Seconds are the fastest of some rounds: what else a machine does only slows."""
+    """Seconds are those of the fastest round: what else a machine does only slows."""
 
     images_per_second: float  # embedded and compared with the gallery
     embedding_seconds: float  # of all images

@@ -1,8 +1,8 @@
 """How a retrieval is scored: distances, camera filter, average precision, CMC.
 
-The single-query protocol of Market-1501 (Zheng et al., ICCV 2015), stated without
-the points on which code bases differ: average precision is rectangular, equal
-distances are ranked by gallery index, a query without a match is skipped and counted.
+The single-query protocol of Market-1501 (Zheng et al., ICCV 2015). Where code bases
+differ, here average precision is rectangular, equal distances are ranked by gallery
+index, and a query without a match is skipped and counted.
 
 A gallery image is, for one query,
     a match    same pid, other camera;

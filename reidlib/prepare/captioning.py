@@ -131,7 +131,7 @@ def _answers(paths: Sequence[Path], captioner: Captioner) -> list[Captions]:
 def _mend(file: Path) -> None:
     """End the last line, or drop it where it was cut off; make an absent file.
 
-    What is not UTF-8 is refused as it is: the words in it are somebody's.
+    What is not UTF-8 is refused and left as it is: somebody wrote those words.
     """
     content = file.read_bytes() if file.is_file() else b""
     start = content.rfind(b"\n") + 1

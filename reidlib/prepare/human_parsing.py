@@ -78,7 +78,7 @@ def part_mask(segments: Iterable[Mapping[str, Any]], size: tuple[int, int]) -> I
 
 
 def parse(path: Path, parser: Parser) -> Tensor:
-    """Parse a picture now, whatever mask there is: labels of Part (H, W)."""
+    """Parse a picture, even one that has a mask: labels of Part (H, W)."""
     return torch.from_numpy(np.array(_parsed(path, parser))).long()
 
 

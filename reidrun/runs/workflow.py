@@ -131,7 +131,7 @@ def read(config: Mapping[str, Any], root: Path) -> Batch:
     """Plan what a configuration asks for.
 
     Raises ParameterError and RunError as `sweep.plan` does. Weights and data are not
-    looked for: who queues runs need not see them, each `reid run` asks where it runs.
+    looked for: a queue need not see them, and each `reid run` asks where it runs.
     """
     asked = Request.read(config, root)
     targets, commands, pages = {}, {}, {}
