@@ -3,15 +3,11 @@
 Modules are imported when they are first used.
 """
 
+from pathlib import Path
+
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=[
-        "captioning",
-        "clip_pretraining",
-        "human_parsing",
-        "pipelines",
-        "region_prompts",
-    ],
+    submodules=sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py")),
 )
