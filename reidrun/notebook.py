@@ -23,22 +23,26 @@ import torch
 from IPython.display import Code, Markdown, display
 
 from reidlib.data.image_cache import ImageCache
+from reidlib.model_files import save_model
 from reidlib.plots.style import compact_output
 from reidlib.training.seeding import pick_device, seed_everything
-from reidrun.reports import tables
+from reidrun.reports import model_card, tables
 from reidrun.reports.published import HEADLINES, published
 from reidrun.reports.study import Study, gather
 from reidrun.runs import sweep
 from reidrun.runs.environment import environment
 from reidrun.runs.errors import ParameterError
-from reidrun.runs.folder import flat, recorded, save_run, write_scores
+from reidrun.runs.folder import flat, recorded, save_run, summary, write_scores
 from reidrun.runs.injected import check_parameters, declared
-from reidrun.runs.names import Tested, run_folder
+from reidrun.runs.names import Tested, row_name, run_folder
 from reidrun.runs.progress import missing_tensorboard
 from reidrun.watching import Watch, follow_trainings, is_live
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from reidlib.evaluation.metrics import Scores
+    from reidlib.evaluation.search import Tester
 
 READ_AT_START = ("seed", "device", "image_cache", "data_root", "run_dir", "variant")
 READ_AT_START += ("tensorboard",)
@@ -132,12 +136,16 @@ class NotebookRun:
         *,
         scores: Mapping[Tested, "Scores"],
         history: pd.DataFrame,
+        model: "nn.Module | None" = None,
+        tester: "Tester | None" = None,
         measures: Mapping[str, Mapping[str, float]] | None = None,
         seconds_before: float = 0.0,
     ) -> dict[str, Any]:
         """Keep the run, and return what it scored on the benchmark of its training.
 
         scores           by benchmark, or by a benchmark and how else it was searched
+        model, tester    what was trained and how it was tested, which reidlib.load
+                         reads from the run; without them no model is kept
         measures         other numbers by benchmark and name; one that is not finite is
                          left out, and recorded among what failed
         seconds_before   of trainings before the one in `history`
@@ -149,6 +157,9 @@ class NotebookRun:
         for name in lost:
             with self.after_training(name):
                 raise ValueError(f"{name} is {lost[name]}, which is no measure")
+        if model is not None and self.checked["run_dir"]:
+            with self.after_training("model"):
+                self._keep_model(model, tester, scores)
         record = save_run(
             self.checked["run_dir"],
             paper=self.paper,
@@ -162,6 +173,15 @@ class NotebookRun:
         )
         self.watch.close()
         return record["scores"][self.checked["benchmark"]]
+
+    def _keep_model(
+        self, model: "nn.Module", tester: "Tester", scores: Mapping[Tested, "Scores"]
+    ) -> None:
+        folder = Path(self.checked["run_dir"])
+        known = {row_name(tested): summary(score) for tested, score in scores.items()}
+        facts = model_card.facts(self.paper, self.parameters, known, self.started)
+        save_model(folder, model, tester, facts)
+        model_card.write(folder)
 
 
 def start_run(paper: str) -> NotebookRun:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from reidlib.benchmarks import USE
 from reidrun.runs.environment import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -62,6 +63,13 @@ def modules_imported(*folders: str) -> set[str]:
 
 DEPENDENCIES = names(PROJECT["dependencies"])
 DEV = names(PROJECT["optional-dependencies"]["dev"])
+TESTED = names(  # extras that no command needs, and tests do
+    [
+        name
+        for extra in ("explore", "export")
+        for name in PROJECT["optional-dependencies"][extra]
+    ]
+)
 
 
 def module_of(name: str) -> str:
@@ -87,7 +95,7 @@ def test_what_only_tests_use_is_in_the_dev_extra():
 
 def test_the_lock_holds_every_dependency_and_no_address():
     locked = {re.match(r"[\w.-]+", line)[0] for line in LOCK.splitlines()}
-    assert locked >= DEPENDENCIES | DEV
+    assert locked >= DEPENDENCIES | DEV | TESTED
     assert all("==" in line for line in LOCK.splitlines())
     assert not re.search(r"://|@|--|\bfile:", LOCK)
 
@@ -165,3 +173,16 @@ def test_the_citation_names_the_four_papers():
     for reference in citation["references"]:
         assert reference["title"] and reference["authors"]
         assert "doi" not in reference, "none was printed in the texts"
+
+
+def test_what_is_intended_is_said_as_datasets_md_says_it():
+    said = " ".join((ROOT / "DATASETS.md").read_text().replace("*", "").split())
+    said = said.replace(", and against the spirit of every set above", "")
+    assert all(sentence in said for sentence in USE)
+
+
+def test_weights_of_photographs_are_not_shipped():
+    for path in tracked("outputs/*/model.safetensors"):
+        settings = json.loads(path.with_name("model.json").read_text())
+        assert settings["data"]["drawn"] is True, path
+        assert path.with_name("model.md").is_file(), f"{path} has no card"

@@ -10,7 +10,13 @@ import pytest
 import torch
 from toys.toy_paper import notebook as notebook_of
 
+import reidlib
+from reidlib import evaluation
+from reidlib.backbones import load_resnet
+from reidlib.benchmarks import USE
+from reidlib.data.transforms import test_transform as plain_transform
 from reidlib.evaluation.metrics import Scores
+from reidlib.models.baseline import ResNetBaseline
 from reidrun import notebook
 from reidrun.notebook import show_source, start_run
 from reidrun.reports.published import published
@@ -18,7 +24,12 @@ from reidrun.runs import injected
 from reidrun.runs.environment import ROOT
 from reidrun.runs.errors import ParameterError
 from reidrun.runs.execute import execute
-from reidrun.runs.folder import is_complete, read_metrics, read_queries
+from reidrun.runs.folder import (
+    drop_checkpoint,
+    is_complete,
+    read_metrics,
+    read_queries,
+)
 from reidrun.runs.injected import check_parameters
 
 SCHEMA = """\
@@ -214,7 +225,13 @@ LOST = {
     "search": """\
 import pandas as pd
 import torch
+import reidlib
+from reidlib.backbones import load_resnet
+from reidlib.benchmarks import USE
+from reidlib.data.transforms import test_transform as plain_transform
+from reidlib import evaluation
 from reidlib.evaluation.metrics import Scores
+from reidlib.models.baseline import ResNetBaseline
 
 ranks, pids = torch.tensor([1, 3]), torch.tensor([7, 8])
 scores = {"smoke": Scores(0.5, torch.ones(20), torch.rand(2), ranks, pids, 2, 0)}
@@ -257,3 +274,52 @@ def test_sources_are_shown_as_they_are_written_without_their_indent():
     assert '\n    """Write into a table' in shown
     assert shown.endswith("return cell.lstrip().startswith(mark)")
     assert "\n\n\ndef _starts(" in shown
+
+
+def test_a_run_leaves_its_model_and_a_card_that_says_what_it_is(running, tmp_path):
+    folder = tmp_path / "full-s3"
+    running(SCHEMA, f'# Parameters\nrun_dir = "{folder}"\n')
+    stages = load_resnet("tiny-resnet")
+    model = ResNetBaseline(stages, num_identities=5).eval()
+    transform = plain_transform(32, 16, normalisation="imagenet")
+    tester = evaluation.Tester(transform, "cpu", 4)
+    run = start_run("baseline")
+    run.save(scores={"smoke": SCORES}, history=HISTORY, model=model, tester=tester)
+    settings = json.loads((folder / "model.json").read_text())
+    assert settings["scores"] == read_metrics_scores(folder)
+    assert settings["data"]["trained_on"] == "smoke" and settings["data"]["drawn"]
+    assert (settings["classes"], settings["commit"]) == (5, run.started["commit"])
+    assert str(tmp_path) not in (folder / "model.json").read_text()
+    card = (folder / "model.md").read_text()
+    for said in ("variant `full`, seed 3", "drawn pedestrians", "| smoke | 50.0 |"):
+        assert said in card
+    assert all(sentence in card for sentence in USE) and "MIT" in card
+    images = torch.rand(2, 3, 32, 16)
+    with torch.no_grad():
+        assert torch.equal(reidlib.load(folder).embed(images), model.embed(images))
+
+
+def read_metrics_scores(folder):
+    scores = read_metrics(folder)["scores"]
+    return {n: {k: v for k, v in s.items() if k != "drawn"} for n, s in scores.items()}
+
+
+def test_a_model_that_cannot_be_kept_does_not_cost_the_run(running, tmp_path):
+    running(SCHEMA, f'# Parameters\nrun_dir = "{tmp_path}"\n')
+    tester = evaluation.Tester(plain_transform(32, 16, normalisation="half"), "cpu", 4)
+    model = torch.nn.Linear(2, 2)
+    start_run("toy").save(
+        scores={"smoke": SCORES}, history=HISTORY, model=model, tester=tester
+    )
+    assert "no recipe describes" in read_metrics(tmp_path)["failed"]["model"]
+    assert not (tmp_path / "model.json").exists()
+
+
+def test_a_checkpoint_goes_when_a_model_is_there_in_its_place(tmp_path):
+    for name in ("checkpoint.pt", "metrics.json"):
+        (tmp_path / name).touch()
+        drop_checkpoint(tmp_path)
+    assert (tmp_path / "checkpoint.pt").exists(), "no model would be left"
+    (tmp_path / "model.json").touch()
+    drop_checkpoint(tmp_path)
+    assert not (tmp_path / "checkpoint.pt").exists()

@@ -10,16 +10,18 @@ import open_clip
 import torch
 from torch import Tensor
 
-from reidlib.backbones.clip import Clip, set_grid
+from reidlib.backbones.clip import Clip, ImageTower, TextTower, set_grid
 from reidlib.backbones.torchscript import is_torchscript, read_torchscript
 from reidlib.files import write_text
 from reidlib.reading import read_json, reading
+from reidlib.recipes import called, recorded
 from reidlib.weights import load_weights, read_weights, write_tensors
 
 ARCHITECTURE = "ViT-B-16-quickgelu"
 TINY_WEIGHTS = Path(__file__).parents[1] / "assets" / "tiny_clip.safetensors"
 SPECIAL_TOKENS = (0, 49406, 49407)  # padding, start of text, end of text
 OPENAI_ONLY = ("input_resolution", "context_length", "vocab_size")  # in its files
+SMALLEST_TEXT = {"layers": 1, "vocab_size": 1}
 NOT_WEIGHTS = (*OPENAI_ONLY, "attn_mask")
 PUBLISHED_CONFIG = "open_clip_config.json"
 CONFIG_REMEDY = (
@@ -68,7 +70,29 @@ def load_clip(
     if path:
         load_weights(model, state, f"CLIP from {source}")
     set_grid(model.visual, tuple(image_size), stride)
-    return Clip(model, settings, token_rows)
+    clip = Clip(model, settings, token_rows)
+    size = {"image_size": clip.image.image_size, "stride": stride}
+    clip.image.recipe = called(image_tower, {"settings": settings, **size})
+    known = None if len(token_rows) == model.vocab_size else token_rows
+    clip.text.recipe = called(text_tower, {"settings": settings, "token_rows": known})
+    return clip
+
+
+@recorded
+def image_tower(settings: dict, image_size: Iterable[int], stride: int) -> ImageTower:
+    """CLIP's image tower of an image size and a stride, its weights drawn anew."""
+    text = settings["text_cfg"] | SMALLEST_TEXT  # it is thrown away
+    model = _build(settings | {"text_cfg": text})
+    set_grid(model.visual, tuple(image_size), stride)
+    return ImageTower(model.visual)
+
+
+@recorded
+def text_tower(settings: dict, token_rows: Tensor | None) -> TextTower:
+    """CLIP's text tower, its weights drawn anew; token_rows None: all are known."""
+    model = _build(settings)
+    rows = torch.arange(model.vocab_size) if token_rows is None else token_rows
+    return TextTower(model, rows)
 
 
 def save_tiny_clip(clip: Clip, path: Path, token_ids: Iterable[int]) -> None:

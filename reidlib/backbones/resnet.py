@@ -4,9 +4,10 @@ FA-Net shares the trunk between its two branches and copies the branch.
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from timm.models.resnet import BasicBlock
@@ -14,6 +15,7 @@ from timm.models.resnet import ResNet as TimmResNet
 from torch import Tensor, nn
 from torchvision.models import ResNet50_Weights, resnet50
 
+from reidlib.recipes import called, recorded
 from reidlib.weights import fitted, load_weights, read_weights, write_tensors
 
 TINY_RESNET = Path(__file__).parents[1] / "assets" / "tiny_resnet.safetensors"
@@ -29,6 +31,7 @@ class ResNetStages(NamedTuple):
     trunk: nn.Sequential  # (B, 3, 8h, 8w) -> (B, C', h, w), conv1 to layer2
     branch: nn.Sequential  # (B, C', h, w) -> (B, C, H, W), layer3 and layer4
     width: int  # C
+    recipe: Mapping[str, Any] = {}  # how they are built without their weights
 
 
 def load_resnet(name: str, *, pretrained: str | Path = "") -> ResNetStages:
@@ -59,7 +62,14 @@ def load_resnet(name: str, *, pretrained: str | Path = "") -> ResNetStages:
         trunk=nn.Sequential(OrderedDict(children[:start])),
         branch=nn.Sequential(OrderedDict(children[start:end])),
         width=_width(network.layer4),
+        recipe=called(resnet_stages, {"name": name}),
     )
+
+
+@recorded
+def resnet_stages(name: str) -> ResNetStages:
+    """The same without weights: a model that is read from a file has its own."""
+    return load_resnet(name)
 
 
 def save_resnet(

@@ -9,6 +9,7 @@ from reidlib.benchmarks.catalog import (
     TERMS,
     TITLES,
     TRAINED_ON,
+    USE,
     title_of,
 )
 from reidlib.benchmarks.checking import Report, check
@@ -39,6 +40,7 @@ __all__ = [
     "TITLES",
     "TRAINED_ON",
     "TREES",
+    "USE",
     "Counts",
     "DataError",
     "Report",

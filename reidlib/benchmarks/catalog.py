@@ -1,6 +1,6 @@
 """The benchmarks by name: titles in tables, protocol rules, terms of use, training.
 
-The terms are those of DATASETS.md, word by word.
+The terms, and what is intended, are those of DATASETS.md, word by word.
 """
 
 from reidlib.pedestrians import RECIPES
@@ -48,6 +48,13 @@ PROTOCOLS["own"] = (
     f"{_SAME_CAMERA} Where camid is empty, only the query itself is ignored. Counts are"
     " shown, not compared; distractors of the layout with folders (pid 0) are wrong"
     " answers, junk (pid -1) is left out."
+)
+USE = (
+    "Intended: to check published methods, to teach how re-identification is measured,"
+    " and to study when it fails, on drawn pedestrians and on lawfully held research"
+    " data.",
+    "Not intended: surveillance, tracking or identifying people without their"
+    " knowledge, biometric profiling, and any decision about a person.",
 )
 _ACADEMIC = "For academic research."
 _MARKET_TERMS = "For academic research, under the terms of its authors."

@@ -68,15 +68,22 @@ def read_picture(path: Path) -> Image.Image:
     file that is damaged, no file or too large, and for pixels that have no one meaning:
     partly transparent, or numbers of 32 bits.
     """
-    image = decoded(path)
+    picture = as_rgb(decoded(path), path)
+    picture.filename = os.fspath(path)
+    return picture
+
+
+def as_rgb(image: Image.Image, path: Path) -> Image.Image:
+    """A decoded image upright and in RGB, as read_picture gives it.
+
+    path   that a PictureError names
+    """
     try:
-        picture = _rgb(path, image)
+        return _rgb(path, _upright(image))
     except ValueError as error:
         if isinstance(error, PictureError):
             raise
         raise refused(path, "cannot be decoded", str(error)) from error
-    picture.filename = os.fspath(path)
-    return picture
 
 
 def decoded(path: Path) -> Image.Image:

@@ -35,6 +35,20 @@ def resize_of(transform: Transform) -> v2.Resize:
     return first
 
 
+def settings_of(transform: v2.Compose) -> dict[str, int | str]:
+    """The arguments that test_transform made a transform of.
+
+    Raises ValueError for a transform that it did not make.
+    """
+    height, width = resize_of(transform).size
+    steps = [step for step in transform.transforms if isinstance(step, v2.Normalize)]
+    found = [(tuple(step.mean), tuple(step.std)) for step in steps]
+    for name, known in NORMALISATIONS.items():
+        if found == [known]:
+            return {"height": height, "width": width, "normalisation": name}
+    raise ValueError(f"{transform} is none that test_transform makes")
+
+
 def test_transform(height: int, width: int, *, normalisation: str) -> v2.Compose:
     """Resize (bicubic, as in training) and normalise: PIL image -> (3, H, W).
 

@@ -14,6 +14,7 @@ from reidlib.backbones.resnet import ResNetStages
 from reidlib.checks import check_choice
 from reidlib.losses.triplet import triplet_loss
 from reidlib.models.layers import BNNeck
+from reidlib.recipes import recorded
 
 TEST_FEATURES = ("before", "after")  # the batch norm
 
@@ -34,6 +35,7 @@ class ResNetBaseline(nn.Module):
 
     LOADED = ("trunk", "branch")
 
+    @recorded
     def __init__(
         self, stages: ResNetStages, *, num_identities: int, test_feature: str = "after"
     ) -> None:

@@ -23,6 +23,7 @@ from reidlib.backbones.resnet import ResNetStages
 from reidlib.checks import check_choice
 from reidlib.losses.target_attention import FORMS, target_attention_loss
 from reidlib.models.layers import Classifier
+from reidlib.recipes import recorded
 
 SCALES = (1, 2, 4, 8)
 POOLING = {  # (B, C, stripes, rows, W) -> (B, C, stripes)
@@ -127,6 +128,7 @@ class FANet(nn.Module):
 
     LOADED = ("trunk", "foreground_branch", "background_branch")
 
+    @recorded
     def __init__(
         self,
         stages: ResNetStages,

@@ -23,6 +23,7 @@ from reidlib.losses.diversity import consistency_loss, tri_div_loss
 from reidlib.losses.triplet import triplet_loss
 from reidlib.models.fba_attention import CrossModal, differential_mask, map_similarity
 from reidlib.models.layers import BNNeck
+from reidlib.recipes import recorded
 
 MASKS = ("none", "literal", "one_minus")
 PAIRINGS = ("index", "background_mean")
@@ -70,6 +71,7 @@ class FBA(nn.Module):
 
     LOADED = ("image_tower", "text_tower")
 
+    @recorded
     def __init__(
         self,
         image_tower: ImageTower,
@@ -123,7 +125,7 @@ class FBA(nn.Module):
 
     def by_image(self, tokens: Tensor, texts: Texts, count: int) -> Tensor:
         """Return F^V (B, count, W) of tokens V (B, 1+N, W) and the first captions."""
-        size = count * len(tokens)
+        size = count * tokens.shape[0]
         queries = tokens.repeat(count, 1, 1)
         found = self.module(queries, texts.tokens[:size], texts.padding[:size])
         return found[:, 0].unflatten(0, (count, -1)).transpose(0, 1)
@@ -133,7 +135,7 @@ class FBA(nn.Module):
         folded = (self.num_captions, -1)
         keys = tokens.repeat(self.num_captions, 1, 1)
         found, weights = self.module.attend(texts.tokens, keys, texts.padding)
-        ends = found[torch.arange(len(found), device=found.device), texts.ends]
+        ends = found[torch.arange(found.shape[0], device=found.device), texts.ends]
         features = ends.unflatten(0, folded).transpose(0, 1)  # (B, K, W)
         attention = weights[..., 1:].unflatten(0, folded).transpose(0, 1)
         if self.mask == "none":
@@ -143,7 +145,7 @@ class FBA(nn.Module):
         mask = differential_mask(similarity, words[:, 0], self.mask)
         shares = mask / mask.sum(1, keepdim=True)
         shares = shares.detach() if self.detach_mask else shares
-        pooled = (shares[..., None] * found[: len(tokens)]).sum(1)  # (B, W)
+        pooled = (shares[..., None] * found[: tokens.shape[0]]).sum(1)  # (B, W)
         features = torch.stack([pooled, *features.unbind(1)[1:]], 1)
         return features, attention, mask
 

@@ -26,6 +26,7 @@ from reidlib.losses.arcface import arcface_loss
 from reidlib.losses.contrastive import contrastive_loss
 from reidlib.losses.triplet import triplet_loss
 from reidlib.models.layers import BNNeck, CrossAttention, PlainAttention
+from reidlib.recipes import recorded
 
 FUSIONS = ("dynamic", "average", "sum", "concat")
 
@@ -85,6 +86,7 @@ class FLaNNet(nn.Module):
 
     LOADED = ("image_tower",)
 
+    @recorded
     def __init__(
         self,
         image_tower: ImageTower,

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from reidlib.backbones.clip import TextTower
 from reidlib.models.layers import CrossAttention, PlainAttention
+from reidlib.recipes import recorded
 
 WORDS = {"[S*]": "subject", "[A*]": "attributes", "[O*]": "context"}  # a token each
 PROMPTS = (  # Table 4; the last is the default
@@ -163,6 +164,7 @@ class PromptEncoder(nn.Module):
 
     LOADED = ("text_tower",)
 
+    @recorded
     def __init__(
         self,
         text_tower: TextTower,

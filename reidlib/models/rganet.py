@@ -17,6 +17,7 @@ from reidlib.backbones.clip import ImageTower
 from reidlib.checks import check_choice
 from reidlib.losses.triplet import triplet_loss
 from reidlib.models.layers import BNNeck
+from reidlib.recipes import recorded
 
 KINDS = ("none", "stripe", "text")  # of regions
 ASSESSMENTS = ("none", "even", "dai", "iai", "both")
@@ -119,14 +120,14 @@ class RGANet(nn.Module):
     ram          w is the softmax | the mean of the indicators; beta alone is a softmax
     dai_alone    w of alpha alone is its softmax | alpha itself
     dai_bias     W_a^T F of Eq. 4 has a bias
-    gamma        of Eq. 1
+    gamma        of Eq. 1      threshold  of alpha, above which regions move centres
     class_token  is the global feature, in place of the mean over patches
     momentum     m_u of Eq. 5, the weight of the old centre (as printed) | the new
-    threshold    of alpha, above which a region moves its centre
     """
 
     LOADED = ("image_tower",)
 
+    @recorded
     def __init__(
         self,
         image_tower: ImageTower,

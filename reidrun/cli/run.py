@@ -37,6 +37,8 @@ def describe(command: argparse.ArgumentParser, root: Path) -> None:
     add("--fresh", action="store_true", help="throw an earlier run away")
     add("--html", action="store_true", help="write the run as a page too")
     add("--log", action="store_true", help="show what the cells print")
+    words = "keep the state of the training, which a finished run no longer needs"
+    add("--keep-checkpoint", action="store_true", help=words)
     command.set_defaults(command=run_papers)
 
 
@@ -90,6 +92,7 @@ def _carry_out(plan: Plan, args: argparse.Namespace) -> bool:
                 plan.parameters,
                 log=args.log,
                 report=lambda line: print(f"  {line}", flush=True),
+                keep_checkpoint=args.keep_checkpoint,
             )
         except RunError as error:
             complain(f"{plan.title} failed (paths are seen from notebooks/)\n{error}")

@@ -27,6 +27,7 @@ from reidrun.runs.errors import RunError
 from reidrun.runs.folder import (
     ERROR_LOG,
     PROGRESS,
+    drop_checkpoint,
     is_complete,
     make_folder,
     write_parameters,
@@ -51,11 +52,13 @@ def execute(
     *,
     log: bool = False,
     report: Callable[[str], object] | None = None,
+    keep_checkpoint: bool = False,
 ) -> None:
     """Execute a notebook with parameters; leave folder/run.ipynb and what it writes.
 
     The kernel's folder is the notebook's. `log` shows the output of the cells as it
-    comes, `report` gets a line per epoch. Raises RunError with the end of the error;
+    comes, `report` gets a line per epoch. The checkpoint of a finished run goes, unless
+    it is to be kept. Raises RunError with the end of the error;
     error.log then holds all of it.
     """
     make_folder(folder)
@@ -71,6 +74,8 @@ def execute(
         whole = error.__cause__ or error
         write_text(folder / ERROR_LOG, f"{str(whole).rstrip()}{_remedy(whole)}\n")
         raise
+    if not keep_checkpoint:
+        drop_checkpoint(folder)
 
 
 @contextmanager

@@ -128,6 +128,12 @@ def throw_away(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
+def drop_checkpoint(folder: Path) -> None:
+    """Delete what a training goes on from, if its run left a model in its place."""
+    if is_complete(folder) and (folder / "model.json").is_file():
+        (folder / "checkpoint.pt").unlink(missing_ok=True)
+
+
 def is_complete(folder: Path) -> bool:
     """Whether the run of a folder is finished."""
     return (folder / "metrics.json").is_file()
