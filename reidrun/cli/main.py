@@ -3,8 +3,9 @@
     reid run fanet --on plaza --seed 1 -p epochs 5
     reid sweep params/ablations/fanet_components.yaml --on plaza --seeds 0 1 2
     reid data check market1501 FOLDER        reid data tree market1501
-    reid status                              reid results [--write]
-    reid gallery
+    reid search RUN --query FOLDER --gallery FOLDER
+    reid export RUN --to onnx                reid status
+    reid results [--write]                   reid gallery
 
 Exit codes: 0 done, 1 a run failed or data is faulty, 2 the command asks for something
 that is not there. Nothing is trained before everything asked for has been checked.
@@ -31,6 +32,8 @@ COMMANDS = {  # the module of each, imported when its command is given; and its 
     "compare": ("compare", "the difference of two runs, with its interval"),
     "params": ("params", "the parameters of a run, with meaning and source"),
     "new": ("new", "the files of a method of one's own"),
+    "search": ("search", "rank pictures of yours by a trained run"),
+    "export": ("export", "write a trained run for torch.export or ONNX"),
     "results": ("results", "the table of all finished runs"),
     "gallery": ("server", "executed notebooks in a browser"),
     "data": ("data", "look at the folder of a benchmark"),

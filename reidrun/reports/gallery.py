@@ -77,6 +77,11 @@ def page(
     sections: dict[str, list[Card]] = {}
     for card in cards(outputs, found, root, among):
         sections.setdefault(card.section, []).append(card)
+    return rendered("gallery.html", sections=sections)
+
+
+def rendered(template: str, **values: Any) -> str:
+    """A page made of a template in assets/; what it does not know is an error."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -85,7 +90,7 @@ def page(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template("gallery.html").render(sections=sections)
+    return environment.get_template(template).render(**values)
 
 
 def cards(
