@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import simplejpeg
 from PIL import Image, ImageOps
 
 from reidlib.reading import printable, shown
@@ -26,10 +27,12 @@ FAULTS = {  # of several files, and the remedy
     "may not be read": "change their permissions",
     "cannot be opened": "let this user open more files (ulimit -n), or copy them again",
     "cannot be decoded": AGAIN,
+    "are damaged inside": AGAIN,
     "have too many pixels": f"make them smaller than {LARGEST:,} pixels",
     "have transparent pixels": "put them on a background and save them without alpha",
     "have pixels of 32 bits": "save them with 8 bits a channel",
 }
+DAMAGE = ("Corrupt JPEG data", "Inconsistent progression")  # in libjpeg's words
 ONE = {"are": "is", "do": "does", "have": "has", "them": "it", "their": "its"}
 
 Image.init()  # else Pillow knows a few of the formats only
@@ -84,6 +87,24 @@ def as_rgb(image: Image.Image, path: Path) -> Image.Image:
         if isinstance(error, PictureError):
             raise
         raise refused(path, "cannot be decoded", str(error)) from error
+
+
+def read_undamaged(path: Path) -> Image.Image:
+    """Decode as read_picture does, and refuse a JPEG that libjpeg only warns of.
+
+    Pillow keeps such warnings to itself and shows gray where data are missing. No
+    reader sees a flipped bit that leaves a valid code, nor any in a BMP, PPM or WebP;
+    PNG has checksums.
+    """
+    picture = read_picture(path)
+    content = path.read_bytes()
+    if content.startswith(b"\xff\xd8"):
+        try:
+            simplejpeg.decode_jpeg(content, "GRAY", strict=True)
+        except ValueError as error:
+            if str(error).startswith(DAMAGE):
+                raise refused(path, "are damaged inside", str(error)) from None
+    return picture
 
 
 def decoded(path: Path) -> Image.Image:

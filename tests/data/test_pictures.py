@@ -11,8 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from reidlib.benchmarks.readers.folders import faults
 from reidlib.data import pictures
-from reidlib.data.pictures import FAULTS, PictureError, decoded, of_one, read_picture
+from reidlib.data.pictures import (
+    FAULTS,
+    PictureError,
+    decoded,
+    of_one,
+    read_picture,
+    read_undamaged,
+)
 from reidlib.reading import shown
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (6, 4, 3), dtype=np.uint8)
@@ -194,3 +202,31 @@ def test_every_fault_can_be_said_of_one_file():
     assert of_one("have too many pixels") == "has too many pixels"
     assert not {"are", "have"} & {of_one(fault).split()[0] for fault in FAULTS}
     assert pictures.LARGEST == 89_478_485
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("damage", [bytes(300), b""])
+def test_a_jpeg_that_pillow_shows_with_a_hole_is_found_out(
+    tmp_path, damage, progressive
+):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    path = tmp_path / "a.jpg"
+    Image.fromarray(noise).save(path, progressive=progressive)
+    assert np.array_equal(read_undamaged(path), read_picture(path))
+    content, middle = path.read_bytes(), path.stat().st_size // 2
+    path.write_bytes(content[:middle] + damage + content[middle + 300 :])
+    assert read_picture(path).size == (64, 64), "nothing is said"
+    with pytest.raises(PictureError, match=r"a\.jpg is damaged inside \(\w.*: copy it"):
+        read_undamaged(path)
+    assert list(faults([path], decode=True)) == [([path], "are damaged inside")]
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK", "YCbCr"])
+def test_whole_pictures_are_damaged_in_no_mode(tmp_path, mode):
+    path = tmp_path / "a.jpg"
+    of_mode("RGB").convert(mode).save(path)
+    path.write_bytes(path.read_bytes() + bytes(9))  # as some programs leave it
+    assert read_undamaged(path).size == of_mode("RGB").size
+    other = tmp_path / "a.png"
+    of_mode("RGB").save(other)
+    assert np.array_equal(read_undamaged(other), read_picture(other))

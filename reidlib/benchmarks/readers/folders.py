@@ -12,6 +12,7 @@ from reidlib.data.pictures import (
     PictureError,
     of_one,
     read_picture,
+    read_undamaged,
     refuse_no_file,
 )
 from reidlib.data.samples import Benchmark
@@ -208,7 +209,7 @@ def faults(paths: Sequence[Path], *, decode: bool) -> Iterator[tuple[list[Path],
 
     `decode` reads them in full; else the two ends of JPEG and PNG files are looked at.
     """
-    look = read_picture if decode else _look_at_ends
+    look = read_undamaged if decode else _look_at_ends
     parts = [paths[start : start + PART] for start in range(0, len(paths), PART)]
     with warnings.catch_warnings(), ThreadPoolExecutor(4) as pool:
         warnings.simplefilter("ignore")  # of odd metadata; what decodes is good
