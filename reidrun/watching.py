@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pandas as pd
 from IPython import get_ipython
+from IPython.core.interactiveshell import ExecutionResult
 from IPython.display import DisplayHandle, Pretty, display
 
 from reidlib.plots.charts import history_curves
@@ -45,7 +46,7 @@ class Watch:
         """Take what a training has come to; without rows it is about to begin."""
         if self.run_dir:
             write_history(self.run_dir, history)
-            self.lock = self.lock or hold(self.run_dir)
+            self._hold(self.run_dir)
         if self.scratch and len(history) == history.attrs["epochs"]:
             for path in self.scratch.iterdir():
                 path.unlink()
@@ -60,11 +61,29 @@ class Watch:
         """End what a run needs while it is made: its lock, its pace, its writer."""
         if self.run_dir:
             (self.run_dir / PACE).unlink(missing_ok=True)
-        if self.lock:
-            let_go(self.lock)
-            self.lock = None
+        self._let_go()
         if self.writer:
             self.writer.close()
+
+    def _hold(self, folder: Path) -> None:
+        """Say that the run is being made, until it is kept or a cell is interrupted."""
+        if self.lock:
+            return
+        self.lock, shell = hold(folder), get_ipython()
+        if shell:
+            shell.events.register("post_run_cell", self._after_cell)
+
+    def _after_cell(self, result: ExecutionResult) -> None:
+        if isinstance(result.error_in_exec, KeyboardInterrupt):
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self.lock is None:
+            return
+        let_go(self.lock)
+        self.lock, shell = None, get_ipython()
+        if shell:
+            shell.events.unregister("post_run_cell", self._after_cell)
 
     def _log_events(self, history: pd.DataFrame) -> None:
         """Write the last epoch's numbers; at first also what the checkpoint holds."""

@@ -77,6 +77,21 @@ def test_own_data_are_checked_by_a_command(crops, capsys):
     assert "samples.csv" in capsys.readouterr().out
 
 
+def test_the_lines_of_the_readme_make_a_table(crops, tmp_path, monkeypatch, capsys):
+    for path in sorted(crops.rglob("*.jpg")):
+        place = tmp_path / "crops" / path.parent.name / path.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(path.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    section = (ROOT / "README.md").read_text("utf-8").partition("## Run on your own")[2]
+    exec(section.partition("```python\n")[2].partition("```")[0], {})
+    benchmark = load_benchmark("own:crops", tmp_path / "crops")
+    sizes = [PEOPLE * SHOTS, PEOPLE, PEOPLE * (SHOTS - 1)]
+    assert [len(split) for split in benchmark[1:]] == sizes
+    assert reid("data", "check", "own", "crops") == 0
+    assert "your own data" in capsys.readouterr().out
+
+
 def test_a_table_with_faults_is_refused_before_anything_runs(crops, tmp_path, capsys):
     (tmp_path / "samples.csv").write_text("path,pid,split\nx.jpg,one,train\n")
     assert reid("run", "baseline", "--on", "own:park", "--data", tmp_path) == 2
