@@ -38,13 +38,14 @@ SCIENCE: dict[str, set[str]] = {
     "embedder": {"model_files", "models", "backbones", "data", "evaluation"},
     "exporting": {"embedder", "data", "files", "pedestrians"},
     "explorer": {"embedder", "analysis", "data", "models", "plots"},
+    "scoring": {"embedder", "data", "evaluation"},
     "photo_search": {"embedder", "data", "evaluation", "weights", "files", "reading"},
 }
 REPORTING = {"benchmarks", "checks", "files", "reading", "evaluation.statistics"}
 RUNNING: dict[str, set[str]] = {
     "runs": REPORTING,
     "reports": REPORTING | {"data.pictures"},
-    "cli": REPORTING | {"rendered", "embedder", "exporting", "photo_search"},
+    "cli": REPORTING | {"rendered", "embedder", "exporting", "photo_search", "scoring"},
     "watching": REPORTING | {"plots.charts"},
     "notebook": {
         *(REPORTING | {"model_files"}),

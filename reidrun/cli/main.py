@@ -29,6 +29,7 @@ COMMANDS = {  # the module of each, imported when its command is given; and its 
     "run": ("run", "run the notebooks of papers"),
     "sweep": ("sweep", "run an ablation: variants by seeds"),
     "status": ("status", "how far every run is"),
+    "evaluate": ("evaluate", "test a finished run on other sets"),
     "compare": ("compare", "the difference of two runs, with its interval"),
     "params": ("params", "the parameters of a run, with meaning and source"),
     "new": ("new", "the files of a method of one's own"),

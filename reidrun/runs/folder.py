@@ -40,6 +40,7 @@ ADDED = {  # newer than some kept runs: the value they were made with
 AGAIN = "run it again with --fresh"
 QUERIES = "queries.csv.gz"
 EARLY = "scores.json"  # until there is metrics.json
+EVALUATED = "evaluated.json"  # on other sets, by `reid evaluate`
 PROGRESS = "progress.log"  # while it is trained
 ERROR_LOG = "error.log"  # of what went wrong
 MARKS = ("params.yaml", "metrics.json", "checkpoint.pt", "run.ipynb")  # of a run
@@ -191,7 +192,7 @@ def save_run(
 
 
 def pictures_of(benchmark: str, root: str | None) -> dict[str, bool]:
-    """What a record says of tested pictures: drawn, and whether cameras are unknown."""
+    """What a record says of tested pictures: drawn, and if cameras are not known."""
     known = {} if knows_cameras(benchmark, root) else {"cameras": False}
     return {"drawn": is_drawn(benchmark, root), **known}
 
@@ -209,6 +210,16 @@ def write_scores(
     write_text(folder / EARLY, _as_json(found))
     write_text(folder / "history.csv", history.to_csv(index=False))
     write_queries(folder, scores)
+
+
+def keep_evaluation(
+    folder: Path, benchmark: str, scores: "Scores", data_root: Path
+) -> None:
+    """Write what a finished run scores on one more set, beside what is known."""
+    path = folder / EVALUATED
+    known = read_json(path, "delete it", raises=RunError) if path.is_file() else {}
+    told = summary(scores) | pictures_of(benchmark, str(data_root))
+    write_text(path, _as_json(known | {benchmark: told}))
 
 
 def _as_json(content: Mapping[str, Any]) -> str:

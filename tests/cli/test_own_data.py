@@ -41,13 +41,18 @@ def reid(*arguments: object) -> int:
     return cli.main([str(argument) for argument in arguments], ROOT)
 
 
-def test_crops_without_cameras_train_and_score(crops, tmp_path, capsys):
+@pytest.fixture(scope="module")
+def outputs(crops, tmp_path_factory) -> Path:
+    """Outputs with a run on the crops."""
+    outputs = tmp_path_factory.mktemp("outputs")
     small = [word for pair in SMALL.items() for word in ("-p", *pair)]
     asked = ("--on", "own:park", "--data", crops, "--scale", "tiny")
-    assert reid("run", "baseline", *asked, *small, "--outputs", tmp_path) == 0
-    out = capsys.readouterr().out
-    assert "photographs, without cameras: only the query itself is ignored" in out
-    (folder,) = tmp_path.glob("own-park-*/baseline/*")
+    assert reid("run", "baseline", *asked, *small, "--outputs", outputs) == 0
+    return outputs
+
+
+def test_crops_without_cameras_train_and_score(crops, outputs):
+    (folder,) = outputs.glob("own-park-*/baseline/*")
     record = json.loads((folder / "metrics.json").read_text())
     (scores,) = record["scores"].values()
     assert not record["drawn"] and scores["cameras"] is False
@@ -56,9 +61,31 @@ def test_crops_without_cameras_train_and_score(crops, tmp_path, capsys):
     assert len(pd.read_csv(folder / "history.csv")) == 1
     heading = "photographs, without cameras: only the query itself is ignored"
     assert heading in (folder / "run.ipynb").read_text("utf-8")
-    shown = score_table(collect(tmp_path))
+    shown = score_table(collect(outputs))
     assert shown["pictures"].tolist() == [heading]
     assert str(crops) not in (folder / "params.yaml").read_text("utf-8")
+
+
+def test_a_finished_run_is_tested_on_other_sets(crops, outputs, tmp_path, capsys):
+    (folder,) = outputs.glob("own-park-*/baseline/*")
+    (name, trained), *_ = json.loads((folder / "metrics.json").read_text())[
+        "scores"
+    ].items()
+    assert reid("evaluate", folder, "--on", "own:park", "--data", crops) == 0
+    out = capsys.readouterr().out
+    assert "without cameras: only the query itself is ignored" in out
+    place = folder.relative_to(outputs)
+    asked = ("--on", "smoke", "--data", ROOT / "data", "--outputs", outputs)
+    assert reid("evaluate", place, *asked) == 0
+    assert "drawn pedestrians" in capsys.readouterr().out
+    kept = json.loads((folder / "evaluated.json").read_text())
+    assert kept.keys() == {name, "smoke"}
+    assert kept[name] == trained, "as the run itself was tested"
+    assert kept["smoke"]["drawn"] is True
+    assert reid("evaluate", place, "--on", "smokey", "--outputs", outputs) == 2
+    assert "did you mean smoke" in capsys.readouterr().err
+    assert reid("evaluate", tmp_path, "--on", "smoke") == 2
+    assert "it has no metrics.json" in capsys.readouterr().err
 
 
 def test_fanet_without_cameras_is_refused_before_it_starts(crops, tmp_path, capsys):
