@@ -18,7 +18,7 @@ from reidrun.reports.tables import mean_and_deviation
 from reidrun.runs.environment import ROOT
 from reidrun.runs.folder import RunError
 from reidrun.runs.names import variant_name
-from reidrun.runs.params import FULL, layer_files, owners, read_ablation, read_layer
+from reidrun.runs.params import FULL, layer_files, owners, read_ablations, read_layer
 from reidrun.runs.plans import Setting
 
 START = "<!-- results: `make results` writes these lines -->"
@@ -183,11 +183,9 @@ def _also_on(paper: str, setting: Setting, root: Path) -> str:
 
 def _ablation(paper: str, root: Path) -> str:
     """The first ablation with all variants of the paper that the table shows."""
-    for name in sorted(owners(root / "params" / "ablations")):
-        if name.partition("_")[0] == paper:
-            variants = read_ablation(root / "params", name).variants
-            if {*_variants(paper)} <= {variant.name for variant in variants}:
-                return name
+    for path, ablation in read_ablations(root / "params", paper).items():
+        if {*_variants(paper)} <= {variant.name for variant in ablation.variants}:
+            return path.stem
     return ""
 
 

@@ -141,7 +141,7 @@ def read_ablation(params: Path, name: str) -> Ablation:
     known = {path.stem for path in path.parent.glob("*_*.yaml")}
     if name not in known:
         raise ParameterError(unknown("ablation", name, known))
-    ablations = _read_ablations(params, name.partition("_")[0])
+    ablations = read_ablations(params, name.partition("_")[0])
     meant, full = _meant(ablations), []
     for variant in ablations[path].variants:
         same = meant[variant.name]
@@ -150,8 +150,8 @@ def read_ablation(params: Path, name: str) -> Ablation:
     return ablations[path].model_copy(update={"variants": full})
 
 
-def _read_ablations(params: Path, paper: str) -> dict[Path, Ablation]:
-    """Every ablation of a paper by its file, each read once."""
+def read_ablations(params: Path, paper: str) -> dict[Path, Ablation]:
+    """Every ablation of a paper by its file, as it stands there."""
     paths = sorted((params / "ablations").glob(f"{paper}_*.yaml"))
     return {path: _read_ablation(path) for path in paths}
 
@@ -179,7 +179,7 @@ def read_variants(params: Path, paper: str) -> dict[str, Variant]:
 
     A name that two ablations use must mean the same, for it names one run folder.
     """
-    return _meant(_read_ablations(params, paper))
+    return _meant(read_ablations(params, paper))
 
 
 def _meant(ablations: Mapping[Path, Ablation]) -> dict[str, Variant]:
