@@ -59,9 +59,9 @@ class _Views(nn.Module):
             return {}
         found = {"ids": _padded(captions[:, 0], self.length)}
         words = _words(captions)  # (B, 2, L)
-        for side in range(output.attention.shape[1]):
+        for side, attention in enumerate(output.attention.unbind(1)):  # (B, L, N)
             shares = words[:, side] / words[:, side].sum(1, keepdim=True)  # (B, L)
-            mean = (shares[..., None] * output.attention[:, side]).sum(1)
+            mean = (shares[..., None] * attention).sum(1)  # (B, N)
             found[REGIONS[side]] = mean.unflatten(1, self.model.grid)
         if output.mask is not None:
             found["mask"] = _padded(output.mask, self.length)

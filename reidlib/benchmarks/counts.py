@@ -92,7 +92,8 @@ PUBLISHED = {
 
 def sizes(name: str) -> dict[str, Counts]:
     """The published counts of each split that a benchmark has."""
-    splits = dict(zip(SPLITS, PUBLISHED[name], strict=False))
+    tally = PUBLISHED[name]
+    splits = {split: getattr(tally, split) for split in SPLITS}
     return {split: counts for split, counts in splits.items() if counts.images}
 
 
