@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from notebook_rules import source_faults, statements_to_model
+from notebook_rules import code_of, faults, is_compared, statements_to_model
 
 from reidrun.cli import main as cli
 from reidrun.cli.new import FILES
@@ -63,7 +63,8 @@ def test_a_name_is_one_of_a_module(tmp_path, name, capsys):
 
 def test_the_notebook_keeps_the_rules(copy):
     book = json.loads((copy / "notebooks/sketch.ipynb").read_text())
-    assert source_faults(book, copy / "notebooks") == []
+    assert faults(book, copy / "notebooks") == []
+    assert sum(map(is_compared, code_of(book))) >= 3
     assert statements_to_model(book) <= 25
     schema = notebook_schema(copy / "notebooks/sketch.ipynb")
     which = {"paper": "sketch", "benchmark": "plaza", "scale": "tiny"}
