@@ -66,6 +66,7 @@ ONLY_TORCH = (
 )
 WITHOUT_TORCH = ("reidlib.benchmarks", "reidlib.data.samples", "reidrun.runs.sweep")
 WITHOUT_TORCH += ("reidrun.cli.run", "reidrun.cli.data", "reidrun.cli.results")
+WITHOUT_TORCH += ("reidrun.cli.status", "reidrun.cli.params", "reidrun.cli.new")
 FORBIDDEN_IN_MODELS = {"to", "cuda", "cpu", "training"}  # device and mode: the caller's
 MODULES = sorted(
     p for wing in ("reidlib", "reidrun") for p in (ROOT / wing).rglob("*.py")

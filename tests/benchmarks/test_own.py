@@ -1,6 +1,6 @@
 """Somebody's own data: a table of crops, faults by line, folders, cameras or none."""
 
-import shutil
+import json
 import unicodedata
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from reidlib.benchmarks import (
     place_name,
     unfit_for_training,
 )
+from reidlib.data.captions import captions_of
 from reidlib.data.masks import read_mask
 from reidlib.data.samples import camera_count, mask_path
 
@@ -259,4 +260,21 @@ def test_masks_lie_beside_the_folder_of_an_image(tmp_path):
     mask_path(image).parent.mkdir(parents=True)
     Image.new("L", (8, 16), 3).save(mask_path(image))
     assert read_mask(image).unique().tolist() == [3]
-    shutil.rmtree(tmp_path / "Straße 1/masks")
+
+
+def test_captions_lie_beside_the_table(tmp_path):
+    write_table(tmp_path, *table())
+    benchmark = load_benchmark("own:street", tmp_path)
+    lines = [
+        {
+            "image": row.rsplit(",", 3)[0],
+            "person": f"person {n}",
+            "background": "a wall",
+        }
+        for n, row in enumerate(ROWS)
+    ]
+    text = "\n".join(json.dumps(line) for line in lines)
+    (tmp_path / "captions.jsonl").write_text(text)
+    found = captions_of((*benchmark.train, *benchmark.query, *benchmark.gallery))
+    assert len(found) == len(ROWS)
+    assert found[benchmark.query[0].path].person == "person 3"

@@ -53,7 +53,7 @@ def place_name(name: str, data_root: Path | str) -> str:
     for a name that cannot be one, or that has the digest of another folder.
     """
     if not NAME.fullmatch(name):
-        raise DataError(f"{name}: write own:<name>, of letters, digits, _ and -")
+        raise DataError(f"{name!r}: write own:<name>, of letters, digits, _ and -")
     where = os.fsencode(Path(data_root).resolve())
     digest = hashlib.sha256(where).hexdigest()[:8]
     given = DIGEST.fullmatch(name)
