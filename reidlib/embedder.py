@@ -165,14 +165,27 @@ def load(folder: Path | str, device: torch.device | str = "auto") -> Embedder:
     folder   of the run, with model.json and model.safetensors
     device   auto (the GPU where there is one) | cpu | cuda | any that torch knows
     Raises FileNotFoundError for a folder without a model, ValueError for files that are
-    damaged or were written by another version.
+    damaged or were written by another version, and for a device that is not there.
     """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = _device(device)
     model, distances, settings = load_model(Path(folder))
     transform = test_transform(**settings["pictures"])
-    device = torch.device(device)
     return Embedder(model.to(device), transform, distances, device, settings)
+
+
+def _device(name: torch.device | str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        known = "choose auto, cpu or cuda"
+        raise ValueError(
+            f"device is {name!r}, which torch does not know: {known}"
+        ) from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device is {name!r}, but torch sees no GPU: take auto or cpu")
+    return device
 
 
 def pretrained() -> Embedder:

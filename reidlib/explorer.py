@@ -5,6 +5,7 @@ With the optional ipywidgets a query is chosen from a list; else figures remain.
 
 import importlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -12,12 +13,13 @@ import pandas as pd
 from IPython.display import display
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 
 from reidlib.analysis import fanet, fba, flannet, rganet
 from reidlib.data.captions import CaptionIds, captions_of
 from reidlib.data.samples import Sample
 from reidlib.embedder import Embedder
+from reidlib.evaluation.search import Tester
 from reidlib.models.rganet_prompts import REGIONS
 from reidlib.plots import image_grid, mask_overlays
 
@@ -46,40 +48,39 @@ def maps_of(embedder: Embedder, paths: Sequence[Path]) -> Maps:
     queries, FBA that of captions, which lie beside the pictures.
     """
     paper = embedder.settings["model"]["call"].split(".")[1]
-    look = LOOKS.get(paper)
-    return look(embedder, [Sample(path, 0, 0) for path in paths]) if look else {}
+    if paper not in LOOKS:
+        return {}
+    samples = [Sample(path, 0, 0) for path in paths]
+    tester = Tester(embedder.transform, embedder.device, batch_size=len(samples))
+    if embedder.reads_captions:
+        context = embedder.model.text_tower.context_length
+        tester = replace(tester, inputs=CaptionIds(captions_of(samples), context))
+    return LOOKS[paper](embedder.model, samples, tester)
 
 
-def _seen_by(embedder: Embedder) -> dict:
-    return {"transform": embedder.transform, "device": embedder.device}
+def _fanet(model: nn.Module, samples: Sequence[Sample], tester: Tester) -> Maps:
+    return fanet.look(model, samples, tester).maps
 
 
-def _fanet(embedder: Embedder, samples: Sequence[Sample]) -> Maps:
-    return fanet.look(embedder.model, samples, **_seen_by(embedder)).maps
-
-
-def _rganet(embedder: Embedder, samples: Sequence[Sample]) -> Maps:
-    names = REGIONS.get(embedder.model.num_regions, ())
-    looks = rganet.look(embedder.model, samples, names=names, **_seen_by(embedder))
+def _rganet(model: nn.Module, samples: Sequence[Sample], tester: Tester) -> Maps:
+    names = REGIONS.get(model.num_regions, ())
+    looks = rganet.look(model, samples, tester, names=names)
     if looks.masks is None:
         return {}
     return dict(zip(names, looks.masks[:, 1:].unbind(1), strict=True))
 
 
-def _flannet(embedder: Embedder, samples: Sequence[Sample]) -> Maps:
-    looks = flannet.look(embedder.model, samples, **_seen_by(embedder))
-    return flannet.titled(looks.maps)
+def _flannet(model: nn.Module, samples: Sequence[Sample], tester: Tester) -> Maps:
+    return flannet.titled(flannet.look(model, samples, tester).maps)
 
 
-def _fba(embedder: Embedder, samples: Sequence[Sample]) -> Maps:
-    if not embedder.reads_captions:
+def _fba(model: nn.Module, samples: Sequence[Sample], tester: Tester) -> Maps:
+    if not isinstance(tester.inputs, CaptionIds):
         return {}
-    context = embedder.model.text_tower.context_length
-    ids = CaptionIds(captions_of(samples), context)
-    return fba.look(embedder.model, samples, ids=ids, **_seen_by(embedder)).maps
+    return fba.look(model, samples, tester).maps
 
 
-LOOKS: dict[str, Callable[[Embedder, Sequence[Sample]], Maps]] = {
+LOOKS: dict[str, Callable[[nn.Module, Sequence[Sample], Tester], Maps]] = {
     "fanet": _fanet,
     "rganet": _rganet,
     "flannet": _flannet,

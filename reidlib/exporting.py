@@ -8,8 +8,10 @@ pedestrians, what the model gives.
 
 import importlib
 import json
+import logging
 import warnings
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -38,7 +40,7 @@ class Exported(nn.Module):
 
     def __init__(self, embedder: Embedder, *inputs: Tensor) -> None:
         super().__init__()
-        self.model = embedder.model
+        self.model = deepcopy(embedder.model).to("cpu").eval()
         self.flip_average = embedder.settings["flip_average"]
         with torch.no_grad():
             found = self.model.embed(*inputs)
@@ -74,9 +76,9 @@ def export(embedder: Embedder, folder: Path, kind: str) -> tuple[Path, float]:
     if kind == "onnx":
         for name in EXTRA:
             _needed(name)
-    embedder = embedder.to("cpu")
     inputs = drawn_inputs(embedder, BATCH)
-    module = Exported(embedder, *inputs).eval()
+    model = Exported(embedder, *inputs)
+    module = deepcopy(model).to(memory_format=torch.contiguous_format)
     notes = json.dumps(preprocessing(embedder, module.names), indent=1)
     write = _write_onnx if kind == "onnx" else _write_torch
     folder.mkdir(parents=True, exist_ok=True)
@@ -84,7 +86,7 @@ def export(embedder: Embedder, folder: Path, kind: str) -> tuple[Path, float]:
     with written_whole(path) as temporary, torch.no_grad():
         run = write(module, inputs, temporary, notes)
         difference = max(
-            _difference(module, run, [part[:size] for part in inputs])
+            _difference(model, run, [part[:size] for part in inputs])
             for size in (BATCH, SMALLEST)
         )
     return path, difference
@@ -162,6 +164,7 @@ def _write_onnx(
 ) -> Run:
     onnx, runtime = _needed("onnx"), _needed("onnxruntime")
     names = _names(inputs)
+    logging.getLogger("onnxscript").setLevel(logging.ERROR)  # it tells of each step
     with warnings.catch_warnings(action="ignore"):  # on what its own parts deprecate
         made = torch.onnx.export(
             _program(module, inputs),
@@ -180,10 +183,10 @@ def _write_onnx(
     )
 
 
-def _difference(module: Exported, run: Run, inputs: list[Tensor]) -> float:
+def _difference(model: Exported, run: Run, inputs: list[Tensor]) -> float:
     """The largest difference from the model; ValueError for one that is too large."""
     largest = 0.0
-    pairs = zip(module.names, module(*inputs), run(*inputs), strict=True)
+    pairs = zip(model.names, model(*inputs), run(*inputs), strict=True)
     for name, wanted, found in pairs:
         scale = max(1.0, float(wanted.abs().max()))
         off = float((torch.from_numpy(found) - wanted).abs().max()) / scale

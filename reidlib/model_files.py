@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from reidlib import recipes
 from reidlib.data.captions import CaptionIds
 from reidlib.data.transforms import settings_of
+from reidlib.evaluation.extraction import images_of
 from reidlib.evaluation.search import Tester
 from reidlib.files import write_text
 from reidlib.reading import read_json, shown
@@ -37,8 +38,14 @@ def save_model(
     """Write a trained model with all that is needed to embed pictures as it was tested.
 
     facts   what else model.json says: paper, data, scores, licence
-    Raises ValueError, before it writes, for a model whose constructor nothing records.
+    Raises ValueError, before it writes, for a model whose constructor nothing records,
+    and for a tester that gives it anything but images and captions.
     """
+    if tester.inputs is not images_of and not isinstance(tester.inputs, CaptionIds):
+        raise ValueError(
+            f"the model was tested with {tester.inputs} of a batch, which no embedder"
+            " knows: give it images, or images with CaptionIds"
+        )
     recipe = getattr(model, "recipe", {"unknown": type(model).__name__})
     recipes.check(recipe)
     arguments = recipe["with"]

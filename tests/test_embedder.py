@@ -2,6 +2,7 @@
 
 import json
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -205,6 +206,9 @@ def test_a_model_that_nothing_records_is_not_written(tmp_path):
     tester = evaluation.Tester(transform, "cpu", 4)
     with pytest.raises(ValueError, match="given a Linear, which no recipe describes"):
         save_model(tmp_path, torch.nn.Linear(2, 2), tester, {})
+    other = replace(tester, inputs=tuple)
+    with pytest.raises(ValueError, match="of a batch, which no embedder knows"):
+        save_model(tmp_path, model_of("baseline", "full"), other, {})
     assert not list(tmp_path.iterdir())
 
 

@@ -160,7 +160,7 @@ def test_any_picture_is_ranked_and_what_is_none_is_named(embedder, tmp_path):
     Image.fromarray(gray).save(folder / "16.png")
     turned = Image.Exif()
     turned[0x0112] = 6
-    base.save(folder / "turned.JPG", exif=turned, quality=100)
+    base.save(folder / "turned.JPG", exif=turned, quality=100, subsampling=0)
     Image.new("RGB", (3000, 20)).save(folder / "wide.webp")
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff no more")
     shutil.copy(folder / "broken.jpg", folder / "broken copy.jpg")
@@ -191,7 +191,7 @@ def test_any_picture_is_ranked_and_what_is_none_is_named(embedder, tmp_path):
         float(embedder.distances(pair.embeddings[:1], other))
         for other in (pair.embeddings[1:], sideways.embeddings)
     )
-    assert close < far / 10, "EXIF turns it"
+    assert close < far / 5, "EXIF turns it"
 
 
 def test_a_query_is_not_found_as_itself(embedder, drawn):

@@ -37,7 +37,7 @@ SCIENCE: dict[str, set[str]] = {
     "model_files": {"recipes", "data", "evaluation", "weights", "files", "reading"},
     "embedder": {"model_files", "models", "backbones", "data", "evaluation"},
     "exporting": {"embedder", "data", "files", "pedestrians"},
-    "explorer": {"embedder", "analysis", "data", "models", "plots"},
+    "explorer": {"embedder", "analysis", "data", "evaluation", "models", "plots"},
     "scoring": {"embedder", "data", "evaluation"},
     "photo_search": {"embedder", "data", "evaluation", "weights", "files", "reading"},
 }
@@ -49,7 +49,7 @@ RUNNING: dict[str, set[str]] = {
     "watching": REPORTING | {"plots.charts"},
     "notebook": {
         *(REPORTING | {"model_files"}),
-        *("training.seeding", "data.image_cache", "plots.style"),
+        *("training.seeding", "data.image_cache", "plots.style", "evaluation.search"),
     },
 }
 WITHIN_RUNNING: dict[str, set[str]] = {

@@ -118,8 +118,7 @@ class RGANet(nn.Module):
     regions      none (the baseline) | stripe (Table V, 1-4) | text (5-8)
     assessment   none (w = 1) | even (w = 1 / N) | dai (alpha) | iai (beta) | both
     ram          w is the softmax | the mean of the indicators; beta alone is a softmax
-    dai_alone    w of alpha alone is its softmax | alpha itself
-    dai_bias     W_a^T F of Eq. 4 has a bias
+    dai_alone    w of alpha alone is its softmax | alpha      dai_bias  of W_a, Eq. 4
     gamma        of Eq. 1      threshold  of alpha, above which regions move centres
     class_token  is the global feature, in place of the mean over patches
     momentum     m_u of Eq. 5, the weight of the old centre (as printed) | the new

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reidlib.benchmarks import TERMS, TITLES, USE, is_drawn
+from reidlib.benchmarks import TERMS, USE, is_drawn, title_of
 from reidlib.files import write_text
 from reidlib.reading import read_json
 from reidrun.reports.published import HEADLINES
@@ -49,7 +49,7 @@ def facts(
             "tested_on": list(tested),
             "drawn": drawn,
             "pictures": PICTURES[drawn],
-            "terms": TERMS.get(benchmark, "Those of whoever holds the pictures."),
+            "terms": TERMS[benchmark.partition(":")[0]],
         },
         "scores": {name: dict(score) for name, score in scores.items()},
         "licence": LICENCE[drawn],
@@ -68,7 +68,7 @@ def card(settings: Mapping[str, Any]) -> str:
     data, pictures = settings["data"], settings["pictures"]
     weights, paper = settings["weights"], settings["paper"]
     title = HEADLINES[paper].paper if paper in HEADLINES else paper
-    trained = TITLES.get(data["trained_on"], data["trained_on"])
+    trained = title_of(data["trained_on"])
     backbone = ", ".join(f"{k} `{v}`" for k, v in settings["backbone"].items() if v)
     size = f"{pictures['height']} by {pictures['width']} pixels"
     compared = settings["distances"]["call"]

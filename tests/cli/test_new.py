@@ -83,3 +83,4 @@ def test_its_test_passes_and_it_runs(copy):
     assert "drawn pedestrians" in out
     (folder,) = copy.glob("outputs/smoke/sketch/*")
     assert (folder / "metrics.json").is_file()
+    assert (folder / "model.json").is_file(), "reidlib.load reads it"
