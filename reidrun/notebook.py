@@ -27,6 +27,7 @@ from reidlib.model_files import save_model
 from reidlib.plots.style import compact_output
 from reidlib.training.seeding import pick_device, seed_everything
 from reidrun.reports import model_card, tables
+from reidrun.reports.claims import as_list
 from reidrun.reports.published import HEADLINES, published
 from reidrun.reports.study import Study, gather
 from reidrun.runs import sweep
@@ -239,7 +240,10 @@ def open_study(parameters: Mapping[str, Any]) -> Study:
     missing = sweep.missing(plans)
     said = f"{len(plans)} runs, {len(missing)} missing, {len(failures)} failed"
     display(Markdown(said))
-    return gather(parameters["ablation"], plans)
+    study = gather(parameters["ablation"], plans)
+    if study.left_out:
+        display(as_list(["damaged and left out:", *study.left_out]))
+    return study
 
 
 def show_source(*parts: Callable | type) -> Code:

@@ -28,9 +28,9 @@ from reidrun.runs.folder import (
     drop_checkpoint,
     is_complete,
     read_metrics,
-    read_queries,
 )
 from reidrun.runs.injected import check_parameters
+from reidrun.runs.records import read_queries
 
 SCHEMA = """\
 # Schema: every parameter, its meaning and unit.

@@ -10,8 +10,9 @@ from reidrun.cli.arguments import add_folder, find_run
 from reidrun.cli.messages import say, short
 from reidrun.reports.tables import percent_table
 from reidrun.runs.errors import ParameterError, RunError
-from reidrun.runs.folder import EVALUATED, keep_evaluation, read_metrics
+from reidrun.runs.folder import EVALUATED, keep_evaluation
 from reidrun.runs.plans import place_of
+from reidrun.runs.records import read_record
 
 
 def describe(command: argparse.ArgumentParser, root: Path) -> None:
@@ -39,7 +40,7 @@ def evaluate(args: argparse.Namespace, root: Path) -> int:
         raise ParameterError(str(error)) from error
     except (FileNotFoundError, ValueError, RuntimeError) as error:
         raise RunError(str(error)) from error
-    record, scores = read_metrics(folder), {}
+    record, scores = read_record(folder), {}
     for name, benchmark in sets.items():
         try:
             scores[name] = scoring.score(embedder, benchmark)

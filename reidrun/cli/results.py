@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from reidrun.cli.arguments import add_folder
-from reidrun.cli.messages import say, short
+from reidrun.cli.messages import complain, say, short
 from reidrun.reports import records
 from reidrun.runs.errors import RunError
 from reidrun.runs.params import FULL
@@ -33,7 +33,10 @@ def show_results(args: argparse.Namespace, root: Path) -> int:
 
     Without a filter whole methods only: what was changed has hundreds of rows.
     """
-    rows = records.collect(args.outputs)
+    damaged: list[str] = []
+    rows = records.collect(args.outputs, report=None if args.write else damaged.append)
+    for fault in damaged:
+        complain(f"left out: {fault}")
     if rows.empty:
         raise RunError(f"no finished run in {short(args.outputs)}: try reid run")
     asked = {column: getattr(args, name) for name, column in FILTERS.items()}
@@ -45,7 +48,7 @@ def show_results(args: argparse.Namespace, root: Path) -> int:
         _print_summary(chosen, is_all=not asked)
     if args.write:
         _write(args.outputs, root)
-    return 0
+    return 2 if damaged else 0
 
 
 def _chosen(rows: pd.DataFrame, asked: dict[str, str]) -> pd.DataFrame:

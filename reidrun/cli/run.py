@@ -12,7 +12,7 @@ from reidrun.cli.messages import complain, point_at, say, short
 from reidrun.reports import records
 from reidrun.runs import execute, params
 from reidrun.runs.errors import RunError
-from reidrun.runs.folder import is_complete, make_folder, read_metrics, throw_away
+from reidrun.runs.folder import is_complete, make_folder, throw_away
 from reidrun.runs.missing import refuse_missing_files
 from reidrun.runs.plans import (
     Plan,
@@ -20,6 +20,7 @@ from reidrun.runs.plans import (
     papers,
     refuse_other_parameters,
 )
+from reidrun.runs.records import read_record
 from reidrun.runs.sweep import missing
 
 
@@ -98,7 +99,12 @@ def _carry_out(plan: Plan, args: argparse.Namespace) -> bool:
             complain(f"{plan.title} failed (paths are seen from notebooks/)\n{error}")
             point_at(plan.folder, execute.NOTEBOOK, execute.ERROR_LOG)
             return False
-    for what, error in read_metrics(plan.folder).get("failed", {}).items():
+    try:
+        record = read_record(plan.folder)
+    except RunError as error:
+        complain(f"{plan.title} is damaged: {error}")
+        return False
+    for what, error in record.get("failed", {}).items():
         complain(f"{plan.title} is kept, but after training {what} failed: {error}")
     if args.html:
         execute.write_page(plan.folder)
@@ -107,7 +113,7 @@ def _carry_out(plan: Plan, args: argparse.Namespace) -> bool:
 
 def _rows(done: Sequence[Plan], args: argparse.Namespace) -> list[dict]:
     """Every score of a paper; of several a row each, which can be compared."""
-    every = [records.rows_of(records.read_record(plan.folder)) for plan in done]
+    every = [records.rows_of(read_record(plan.folder)) for plan in done]
     rows = [row for rows in every for row in rows]
     several = len(args.papers) > 1
     own = {plan.parameters["benchmark"] for plan in done}

@@ -26,6 +26,7 @@ from reidrun.reports.study import METRICS, Measure, Study
 from reidrun.reports.tables import NO_BREAK
 from reidrun.runs.params import Claim
 from reidrun.runs.plans import Setting
+from reidrun.runs.records import read_history
 
 LEARNED = 0.95  # of the first epoch's identity loss: the last one's is less
 IN_MARKDOWN = re.compile(r"[\\`*_$<]")  # what names have that is no mark of ours
@@ -61,7 +62,7 @@ def learned(study: Study, variant: str, setting: Setting) -> bool:
     """
     folders = study.folders.get((variant, setting), {}).values()
     for folder in folders:
-        loss = pd.read_csv(folder / "history.csv").get("identity")
+        loss = read_history(folder).get("identity")
         if loss is None or len(loss) < 2 or loss.iloc[-1] < LEARNED * loss.iloc[0]:
             return True
     return not folders

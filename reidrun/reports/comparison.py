@@ -13,7 +13,8 @@ from reidlib.evaluation.statistics import (
 )
 from reidrun.reports.study import METRICS, query_scores
 from reidrun.runs.errors import RunError
-from reidrun.runs.folder import AGAIN, pictures, read_metrics, read_queries
+from reidrun.runs.folder import pictures
+from reidrun.runs.records import read_queries, read_record
 
 COMPARED = ("mAP", "rank1")
 
@@ -28,13 +29,13 @@ def compare_runs(first: Path, second: Path) -> pd.DataFrame:
     points with its interval, and which is the higher. Raises RunError for runs that are
     not finished, that share no test, or whose queries are not the same.
     """
-    queries = [_queries(folder) for folder in (first, second)]
+    queries = [read_queries(folder) for folder in (first, second)]
     tests = [table.index.unique(0) for table in queries]
     shared = [name for name in tests[0] if name in tests[1]]
     if not shared:
         on = [", ".join(names) for names in tests]
         raise RunError(f"no test is in both runs: one has {on[0]}, the other {on[1]}")
-    record = read_metrics(first)
+    record = read_record(first)
     rows = []
     for name in shared:
         parts = [table.loc[name].set_index("pid", append=True) for table in queries]
@@ -46,14 +47,6 @@ def compare_runs(first: Path, second: Path) -> pd.DataFrame:
             values = [query_scores(table, metric) for table in (ours, other)]
             rows.append({"tested on": name, "pictures": shown} | _row(*values, metric))
     return pd.DataFrame(rows)
-
-
-def _queries(folder: Path) -> pd.DataFrame:
-    try:
-        return read_queries(folder)
-    except FileNotFoundError:
-        said = f"{folder.name} has no queries.csv.gz to compare"
-        raise RunError(f"{said}: {AGAIN}") from None
 
 
 def _row(first: pd.Series, second: pd.Series, metric: str) -> dict[str, str]:

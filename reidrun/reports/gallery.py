@@ -20,7 +20,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from reidrun.reports.published import HEADLINES
-from reidrun.runs.folder import PICTURES, RunError
+from reidrun.runs.errors import RunError
+from reidrun.runs.folder import PICTURES
 from reidrun.runs.params import owners, read_ablation
 
 TEMPLATES = Path(__file__).parents[1] / "assets"

@@ -16,7 +16,7 @@ from reidlib.benchmarks import BENCHMARKS, TITLES, TRAINED_ON, is_drawn
 from reidrun.reports.published import HEADLINES, headline
 from reidrun.reports.tables import mean_and_deviation
 from reidrun.runs.environment import ROOT
-from reidrun.runs.folder import RunError
+from reidrun.runs.errors import RunError
 from reidrun.runs.names import variant_name
 from reidrun.runs.params import FULL, layer_files, owners, read_ablations, read_layer
 from reidrun.runs.plans import Setting

@@ -9,16 +9,12 @@ import pandas as pd
 
 from reidlib.evaluation.statistics import student_interval
 from reidrun.runs.environment import ROOT
-from reidrun.runs.folder import (
-    RANKS,
-    is_complete,
-    pictures,
-    read_metrics,
-    read_queries,
-)
+from reidrun.runs.errors import RunError
+from reidrun.runs.folder import RANKS, is_complete, pictures
 from reidrun.runs.names import read_row_name, row_name
 from reidrun.runs.params import Ablation, read_ablation
 from reidrun.runs.plans import Plan, Setting
+from reidrun.runs.records import read_history, read_record, read_run
 
 METRICS = {"mAP": "mAP"} | {f"rank{k}": f"rank-{k}" for k in RANKS}  # name: in print
 TIDY = ["benchmark", "variant", "seed", "metric", "value"]
@@ -54,12 +50,14 @@ class Study:
     settings   what tables, figures and claims are about, in this order
     folders    of the runs, by (variant, setting), then by seed
     queries    what each query scored, by the same: rows (seed, query), as saved
+    left_out   what is wrong with the runs that are damaged, a line for each
     """
 
     ablation: Ablation
     settings: tuple[Setting, ...]
     folders: dict[tuple[str, Setting], dict[int, Path]]
     queries: dict[tuple[str, Setting], pd.DataFrame]
+    left_out: tuple[str, ...] = ()
     interval = staticmethod(student_interval)  # of a mean over seeds
 
     @property
@@ -102,7 +100,7 @@ class Study:
         """What the images of a setting show, as its runs say; "" without runs."""
         for (_, where), folders in self.folders.items():
             if where == setting:
-                record = read_metrics(next(iter(folders.values())))
+                record = read_record(next(iter(folders.values())))
                 scores = record["scores"][row_name((where.tested_on, where.search))]
                 return pictures(scores, record["drawn"])
         return ""
@@ -179,7 +177,7 @@ class Study:
         found = [pd.DataFrame(columns=[*TIDY, "epoch"])]
         for variant in variants:
             for (benchmark, seed), folder in self.trainings(variant).items():
-                history = pd.read_csv(folder / "history.csv")
+                history = read_history(folder)
                 known = [name for name in columns if name in history]
                 long = history.melt("epoch", known, "metric")
                 run = {"benchmark": benchmark, "variant": self.rows[variant]}
@@ -192,7 +190,7 @@ class Study:
         """A measure of a variant's runs by seed; may be empty."""
         measure = Measure(measure) if isinstance(measure, str) else measure
         folders = self.folders.get((variant, setting), {})
-        runs = {seed: read_metrics(at)["measures"] for seed, at in folders.items()}
+        runs = {s: read_record(at).get("measures", {}) for s, at in folders.items()}
         key = f"{row_name((setting.tested_on, setting.search))}: {measure.name}"
         known = {seed: run[key] for seed, run in runs.items() if key in run}
         found = pd.Series(known, dtype=float)
@@ -206,7 +204,7 @@ def gather(
     *,
     root: Path = ROOT,
 ) -> Study:
-    """Read those runs of an ablation that are finished.
+    """Read those runs of an ablation that are finished; damaged ones are left out.
 
     name       of a file in params/ablations below `root`, e.g. fanet_components
     plans      its runs, as sweep.plan gives them; variants without a plan are no rows
@@ -216,14 +214,20 @@ def gather(
     ablation = _only(read_ablation(root / "params", name), planned)
     folders: dict[tuple[str, Setting], dict[int, Path]] = {}
     queries: dict[tuple[str, Setting], dict[int, pd.DataFrame]] = {}
-    for plan in [plan for plan in plans if is_complete(plan.folder)]:
-        found, seed = read_queries(plan.folder), plan.parameters["seed"]
-        for tested, own in found.groupby("tested_on"):
+    left_out, complete = [], [plan for plan in plans if is_complete(plan.folder)]
+    for plan in complete:
+        try:
+            kept, seed = read_run(plan.folder), plan.parameters["seed"]
+        except RunError as error:
+            left_out.append(str(error))
+            continue
+        for tested, own in kept.queries.groupby("tested_on"):
             at = Setting(plan.parameters["benchmark"], *read_row_name(tested))
             folders.setdefault((plan.variant, at), {})[seed] = plan.folder
             queries.setdefault((plan.variant, at), {})[seed] = own.droplevel(0)
     joined = {row: pd.concat(runs, names=["seed"]) for row, runs in queries.items()}
-    return Study(ablation, tuple(settings) or settings_of(plans), folders, joined)
+    asked = tuple(settings) or settings_of(plans)
+    return Study(ablation, asked, folders, joined, tuple(left_out))
 
 
 def settings_of(plans: Iterable[Plan]) -> tuple[Setting, ...]:

@@ -12,10 +12,10 @@ from reidrun.runs.folder import (
     benchmark_of,
     pictures,
     pictures_of,
-    read_metrics,
     summary,
 )
 from reidrun.runs.names import Tested, row_name
+from reidrun.runs.records import read_record
 
 if TYPE_CHECKING:
     from reidlib.evaluation.metrics import Scores
@@ -129,7 +129,7 @@ def seconds(study: Study) -> pd.DataFrame:
     A row per variant, a column per set that was trained on; of one machine, or several.
     """
     found = [
-        (f"trained on {name}", words, seed, "", read_metrics(folder)["seconds"])
+        (f"trained on {name}", words, seed, "", read_record(folder)["seconds"])
         for variant, words in study.rows.items()
         for (name, seed), folder in study.trainings(variant).items()
     ]

@@ -19,7 +19,7 @@ import yaml
 
 from reidlib.benchmarks import is_drawn, knows_cameras
 from reidlib.files import write_bytes, write_text
-from reidlib.reading import read_json, reading, shown
+from reidlib.reading import read_json, shown
 from reidrun.runs.environment import environment, peak_memory
 from reidrun.runs.errors import ParameterError, RunError
 from reidrun.runs.names import FOLDER_PARAMETERS, Tested, row_name
@@ -250,21 +250,6 @@ def write_queries(folder: Path, scores: Mapping[Tested, "Scores"]) -> None:
     }
     table = pd.concat(parts, names=["tested_on", "query"])
     write_bytes(folder / QUERIES, gzip.compress(table.to_csv().encode(), mtime=0))
-
-
-def read_queries(folder: Path) -> pd.DataFrame:
-    """What every query of a run scored, indexed by (tested_on, query).
-
-    tested_on is what `row_name` calls a test.
-
-    Columns pid, average_precision (a share, nan where the query has no match) and
-    first_rank (from 1; 0 there). Raises FileNotFoundError, or RunError for a file that
-    is damaged.
-    """
-    path, index = folder / QUERIES, ["tested_on", "query"]
-    with reading(path, AGAIN, raises=RunError):
-        table = pd.read_csv(path, index_col=index)
-        return table.astype({"pid": int, "average_precision": float, "first_rank": int})
 
 
 def summary(scores: "Scores") -> dict[str, float | int]:

@@ -19,8 +19,8 @@ from reidlib.checks import unknown
 from reidlib.files import write_text
 from reidrun.runs import execute, params
 from reidrun.runs.environment import ROOT
-from reidrun.runs.errors import ParameterError
-from reidrun.runs.folder import is_complete, make_folder, read_metrics
+from reidrun.runs.errors import ParameterError, RunError
+from reidrun.runs.folder import is_complete, make_folder
 from reidrun.runs.missing import refuse_missing_files
 from reidrun.runs.names import folder_name
 from reidrun.runs.plans import (
@@ -29,6 +29,7 @@ from reidrun.runs.plans import (
     place_of,
     refuse_other_parameters,
 )
+from reidrun.runs.records import read_record
 from reidrun.runs.schema import notebook_schema, validate
 
 COMMAND = (sys.executable, "-m", "reidrun.runs.execute")
@@ -190,7 +191,10 @@ def _outcome(one: _Run) -> str:
     if not is_complete(one.plan.folder):
         _explain(one)
         return "FAILED"
-    scores = read_metrics(one.plan.folder)["scores"]
+    try:
+        scores = read_record(one.plan.folder)["scores"]
+    except RunError as error:
+        return str(error)
     words = [f"{name} {100 * score['mAP']:.1f} mAP" for name, score in scores.items()]
     return ", ".join([*words, f"{time.monotonic() - one.began:.0f} s"])
 

@@ -347,6 +347,18 @@ def test_results_are_printed(reid, executed):
     assert code == 2 and "no finished run of variant fulll: full, full+epochs=1" in err
 
 
+def test_results_leave_out_and_name_what_is_damaged(reid, executed, toy_root):
+    for seed in (4, 5):
+        reid("run", "toy", "--on", "plaza", "--seed", seed)
+    record = toy_root / "outputs/plaza/toy/full-s5/metrics.json"
+    record.write_text(record.read_text().replace("0.5", '"half"'))
+    code, out, err = reid("results")
+    assert code == 2 and re.search(r"toy +full .* 1 +50\.0 ", out)
+    assert "left out: " in err and "full-s5/metrics.json: no record of a run" in err
+    code, _, err = reid("run", "toy", "--on", "plaza", "--seed", 5)
+    assert code == 1 and "plaza, full-s5 is damaged: " in err
+
+
 def test_results_are_written(reid, executed, toy_root):
     reid("run", "toy", "--on", "plaza")
     code, _, err = reid("results", "--write")

@@ -13,8 +13,9 @@ from reidlib.evaluation.statistics import bootstrap_interval, range_in_points
 from reidrun.cli import main as cli
 from reidrun.reports.comparison import compare_runs
 from reidrun.runs.errors import RunError
-from reidrun.runs.folder import read_queries, save_run
+from reidrun.runs.folder import save_run
 from reidrun.runs.names import run_folder
+from reidrun.runs.records import read_queries
 
 PIDS = torch.arange(12).repeat_interleave(3)
 PARAMETERS = {"benchmark": "plaza", "seed": 0}

@@ -14,8 +14,9 @@ from reidrun.reports.tables import table
 from reidrun.runs import params, sweep
 from reidrun.runs.environment import ROOT
 from reidrun.runs.errors import ParameterError
-from reidrun.runs.folder import QUERIES, read_metrics, read_queries
+from reidrun.runs.folder import QUERIES, read_metrics
 from reidrun.runs.plans import Setting
+from reidrun.runs.records import read_queries
 
 
 def test_scores_are_those_of_the_runs(gather, outputs):
@@ -113,6 +114,16 @@ def test_seeds_that_were_tested_with_other_queries_are_refused(gather, outputs):
     assert study.per_query("more", THERE, "mAP").shape == (4, 3)
     with pytest.raises(ValueError, match="more: seeds were tested with different"):
         study.per_query("more", HERE, "mAP")
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "queries.csv.gz", "history.csv"])
+def test_a_damaged_run_is_left_out_and_named(gather, outputs, name):
+    (outputs / "plaza/toy/more-s1" / name).write_text("[1]")
+    study = gather()
+    assert sorted(study.folders["more", HERE]) == [0, 2]
+    assert sorted(study.folders["plain", HERE]) == [0, 1, 2]
+    (said,) = study.left_out
+    assert f"more-s1/{name} cannot be read" in said and "--fresh" in said
 
 
 def test_pictures_are_called_what_the_runs_say(gather, outputs):

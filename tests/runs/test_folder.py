@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from reidlib.evaluation.metrics import Scores
 from reidlib.files import write_text
-from reidrun.reports import records
 from reidrun.reports.tables import labelled, percent_table
+from reidrun.runs import records
 from reidrun.runs.environment import environment
 from reidrun.runs.errors import RunError
 from reidrun.runs.folder import (
@@ -22,7 +22,6 @@ from reidrun.runs.folder import (
     flat,
     is_complete,
     read_metrics,
-    read_queries,
     save_run,
     throw_away,
     write_parameters,
@@ -168,7 +167,7 @@ def test_a_gallery_smaller_than_the_rank_scores_its_last_rank(tmp_path):
 
 def test_what_every_query_scored_is_kept_and_read_back(tmp_path):
     save(tmp_path / "a" / "full-s3", 0.123456)
-    table = read_queries(tmp_path / "a" / "full-s3")
+    table = records.read_queries(tmp_path / "a" / "full-s3")
     assert table.loc["plaza", "pid"].tolist() == [7, 8]
     assert table.loc["plaza", "average_precision"].tolist()[0] == 0.12346
     assert table.loc["plaza", "average_precision"].isna().tolist() == [False, True]
@@ -206,7 +205,7 @@ def test_a_search_of_another_kind_is_a_pair_and_has_a_row_of_its_own(tmp_path):
     record = save_run(str(folder), scores=pair, seconds=0.0, **options)
     assert list(record["scores"]) == ["plaza", "plaza re-ranked"]
     assert record["scores"]["plaza re-ranked"]["drawn"] is True
-    rows = read_queries(folder).index.unique("tested_on")
+    rows = records.read_queries(folder).index.unique("tested_on")
     assert [*map(read_row_name, rows)] == [("plaza", ""), ("plaza", "re-ranked")]
     with pytest.raises(ValueError, match=r"'plaza re-ranked' is no benchmark; write"):
         save_run("", scores={"plaza re-ranked": scores()}, seconds=0.0, **options)
@@ -279,35 +278,6 @@ def test_tables_say_what_their_pictures_show():
     assert labelled(table, ["market1501"]).columns.name == "photographs"
     both = labelled(table, ["market1501", "plaza"]).columns.name
     assert both == "drawn pedestrians and photographs"
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"xx",
-        gzip.compress(b"", mtime=0),
-        gzip.compress(b"a,b\n1,2\n", mtime=0),
-        gzip.compress(b"tested_on,query,pid\nplaza,0,7\n", mtime=0),
-        gzip.compress(b"caf\xe9", mtime=0),
-        gzip.compress(
-            b"tested_on,query,pid,average_precision,first_rank\nplaza,0,x,0.5,1\n",
-            mtime=0,
-        ),
-    ],
-)
-def test_damaged_scores_of_queries_are_named_with_what_to_do(tmp_path, content):
-    (tmp_path / QUERIES).write_bytes(content)
-    with pytest.raises(RunError, match=r"queries\.csv\.gz cannot .*: run it again"):
-        read_queries(tmp_path)
-
-
-def test_a_cut_off_table_of_queries_is_named(tmp_path):
-    save(tmp_path)
-    path = tmp_path / QUERIES
-    path.write_bytes(path.read_bytes()[:-12])
-    with pytest.raises(RunError, match=r"queries\.csv\.gz cannot be read"):
-        read_queries(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["[1]", "{", "[" * 100_000, "\ufeff[]"])

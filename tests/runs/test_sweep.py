@@ -16,12 +16,13 @@ from toys.toy_paper import TOY_CELLS, notebook
 from reidrun.cli import main as cli
 from reidrun.runs import execute, sweep
 from reidrun.runs.errors import ParameterError
-from reidrun.runs.folder import is_complete, read_metrics, write_parameters
+from reidrun.runs.folder import SCORES, is_complete, read_metrics, write_parameters
 
 # in place of `python -m reidrun.runs.execute`: a run that scores 0.5, or fails by seed
 STAND_IN = """
 import json, os, signal, sys, time
 from pathlib import Path
+from reidrun.runs.folder import SCORES
 
 notebook, folder, parameters = json.loads(sys.stdin.readline())
 folder, seed = Path(folder), parameters["seed"]
@@ -42,7 +43,12 @@ for _ in range(200 if seed == 5 else 0):  # waits for the others of the seed
 else:
     assert seed != 5, "alone"
 scores = {"plaza": {"mAP": 0.832}, "station": {"mAP": 0.5}}
+scores = {name: dict.fromkeys(SCORES, 1) | own for name, own in scores.items()}
 record = {"scores": scores, "threads": os.environ.get("OMP_NUM_THREADS")}
+record |= {"benchmark": "plaza", "paper": "toy", "drawn": True, "seed": seed}
+record |= {"variant": folder.name.rpartition("-s")[0], "seconds": 1.0, "commit": ""}
+if seed == 4:
+    record["scores"] = []
 (folder / "metrics.json").write_text(json.dumps(record))
 """
 REID = "import sys, pathlib, reidrun.cli.main as c; r = pathlib.Path(sys.argv[1])"
@@ -125,6 +131,13 @@ def test_what_is_done_is_skipped_and_a_failure_stops_no_other(plan, stand_in):
     assert (failing / "error.log").read_text() == "a traceback\nValueError: seven\n"
     assert words in (killed / "error.log").read_text()
     assert sweep.missing(plans) == plans[1:3]
+
+
+def test_a_record_that_is_damaged_stops_no_other_run(plan, stand_in):
+    lines = []
+    sweep.run(plan(seeds=[4, 1], variants=["plain"]), report=lines.append)
+    assert "plain-s4/metrics.json: no record of a run: scores: " in lines[1]
+    assert "plain-s1: plaza 83.2 mAP, " in lines[2]
 
 
 def test_jobs_run_side_by_side_and_share_the_cores(plan, stand_in, monkeypatch):
@@ -265,8 +278,12 @@ message
 
 def test_a_notebook_runs_others_even_if_one_kills_its_process(toy_root):
     cells = TOY_CELLS | {"save": "import json\nfolder = Path(run_dir)\n"}
-    record = '{"scores": {benchmark: {"mAP": 0.5}}}'
-    cells["save"] += f'(folder / "metrics.json").write_text(json.dumps({record}))'
+    record = {"paper": "toy", "variant": "VARIANT", "drawn": True, "seconds": 1.0}
+    record |= {"commit": "", "scores": {"plaza": dict.fromkeys(SCORES, 0.5)}}
+    kept = f"{record} | {{'benchmark': benchmark, 'seed': seed}}".replace(
+        "'VARIANT'", "folder.name[:-3]"
+    )
+    cells["save"] += f'(folder / "metrics.json").write_text(json.dumps({kept}))'
     die = "import os\nif seed == 8 and erasing:\n    os.kill(os.getppid(), 9)\n"
     cells["fit"] += die + "    import time\n    time.sleep(60)\n"
     (toy_root / "notebooks/toy.ipynb").write_text(json.dumps(notebook(cells)))
@@ -276,7 +293,7 @@ def test_a_notebook_runs_others_even_if_one_kills_its_process(toy_root):
     execute.execute_page(page, output, {"seeds": [0, 8], "outputs": "../../outputs"})
     text = output.read_text()
     assert "the process of this run was ended by SIGKILL" in text
-    assert "[4/4] toy on plaza, " in text
+    assert "[4/4] toy on plaza, " in text and ": plaza 50.0 mAP, " in text
     assert str(toy_root) not in text and '"papermill"' not in text
     run = (toy_root / "outputs/plaza/toy/plain-s8/run.ipynb").read_text()
     assert str(toy_root) not in run and '"papermill"' not in run
