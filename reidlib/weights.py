@@ -1,5 +1,6 @@
 """Files of tensors: written whole or not at all, read without running code in them."""
 
+import hashlib
 import logging
 import pickle
 import string
@@ -9,12 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
 from reidlib.files import written_whole
 
+CHECKSUM = "reidlib_sha256"  # a note of our own files: safetensors has no checksum
 CONTAINERS = ("state_dict", "model_state_dict", "model", "network", "net")
 WRAPPERS = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
 COUNTER = "num_batches_tracked"
@@ -36,12 +39,38 @@ def write_checkpoint(contents: Mapping[str, object], path: Path) -> None:
 def write_tensors(
     tensors: Mapping[str, Tensor], path: Path, notes: Mapping[str, str] | None = None
 ) -> None:
-    """Save tensors to a .safetensors file, with notes in its header."""
+    """Save tensors to a .safetensors file, with notes and a checksum in its header."""
     path.parent.mkdir(parents=True, exist_ok=True)
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    notes = dict(notes or {})
+    notes[CHECKSUM] = _checksum(plain, notes)
     with written_whole(path) as temporary:
-        save_file(plain, temporary, metadata=notes and dict(notes))
+        save_file(plain, temporary, metadata=notes)
         temporary.chmod(READABLE)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Load a .safetensors file to the CPU, with the notes in its header.
+
+    Raises ValueError where its tensors or notes are not those that write_tensors had;
+    files of others have no checksum to compare.
+    """
+    with safe_open(path, "pt") as file:
+        names = file.keys()
+        tensors = {name: file.get_tensor(name) for name in names}
+        notes = file.metadata() or {}
+    written = notes.pop(CHECKSUM, "")
+    if written and written != _checksum(tensors, notes):
+        raise ValueError("the checksum of its tensors is wrong")
+    return tensors, notes
+
+
+def _checksum(tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> str:
+    found = hashlib.sha256(repr(sorted(notes.items())).encode())
+    for name, value in sorted(tensors.items()):
+        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        found.update(value.flatten().view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 def read_checkpoint(path: Path) -> dict:
@@ -49,14 +78,15 @@ def read_checkpoint(path: Path) -> dict:
 
     Raises FileNotFoundError, or ValueError for a file that is damaged or holds Python
     objects other than tensors and plain values: to rebuild those is to run their code.
-    A file of torch.save has a checksum of every tensor, and they are compared.
+    Files of torch.save, and those that write_tensors wrote, have checksums, which are
+    compared.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}: check the path")
     _refuse_text(path)
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return read_tensors(path)[0]
         _compare_checksums(path)
         with warnings.catch_warnings(action="ignore"):  # on old pickles, refused below
             contents = torch.load(path, map_location="cpu", weights_only=True)

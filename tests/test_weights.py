@@ -14,8 +14,10 @@ from reidlib.weights import (
     fitted,
     load_weights,
     read_checkpoint,
+    read_tensors,
     read_weights,
     write_checkpoint,
+    write_tensors,
 )
 
 
@@ -82,6 +84,26 @@ def test_round_trip_and_safetensors(tmp_path):
     assert [entry.name for entry in path.parent.iterdir()] == ["checkpoint.pt"]
     save_file({"weight": torch.ones(2)}, tmp_path / "w.safetensors")
     assert read_checkpoint(tmp_path / "w.safetensors")["weight"].tolist() == [1, 1]
+
+
+def test_no_flipped_bit_of_our_safetensors_changes_a_tensor(tmp_path):
+    path = tmp_path / "w.safetensors"
+    tensors = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(3)}
+    tensors |= {"c": torch.ones(2, dtype=torch.bfloat16), "d": torch.zeros(0, 2)}
+    write_tensors(tensors, path, notes={"names": "[]"})
+    content = path.read_bytes()
+    assert read_tensors(path)[1] == {"names": "[]"}
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << (place % 8)
+        path.write_bytes(damaged)
+        try:
+            found = read_checkpoint(path)
+        except ValueError as error:
+            assert "w.safetensors cannot be read" in str(error)
+        else:
+            assert found.keys() == tensors.keys(), place
+            assert all(torch.equal(found[name], tensors[name]) for name in tensors)
 
 
 def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):

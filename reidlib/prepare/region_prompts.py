@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import pandas as pd
 import torch
 from open_clip.tokenizer import tokenize
-from safetensors import safe_open
 from torch import Tensor, nn
 from torch.optim import Adam
 from torch.utils.data import DataLoader
@@ -32,7 +31,7 @@ from reidlib.reading import reading
 from reidlib.training.loop import fit
 from reidlib.training.seeding import initialise
 from reidlib.training.step import Step
-from reidlib.weights import write_tensors
+from reidlib.weights import read_tensors, write_tensors
 
 UNKNOWN = -1
 REMEDY = "give a file that stage 0 wrote, or delete it to learn the prompts again"
@@ -161,9 +160,10 @@ def load_prompts(path: Path, names: Sequence[str], width: int) -> Tensor:
         raise FileNotFoundError(
             f"no prompts at {path}: check prompt_path, or leave it empty to learn them"
         )
-    with reading(path, REMEDY), safe_open(path, "pt") as file:
-        found = tuple(map(str, json.loads((file.metadata() or {}).get("names", "[]"))))
-        prototypes = file.get_tensor("prototypes")
+    with reading(path, REMEDY):
+        tensors, notes = read_tensors(path)
+        found = tuple(map(str, json.loads(notes.get("names", "[]"))))
+        prototypes = tensors["prototypes"]
     if found != tuple(names) or prototypes.shape != (len(names), width):
         raise ValueError(
             f"{path} holds prototypes {tuple(prototypes.shape)} of {', '.join(found)};"
