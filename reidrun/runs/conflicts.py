@@ -59,6 +59,12 @@ def _of_people(given: Mapping[str, Any]) -> Iterator[str]:
         yield f"{said} identities to train on: lower it"
 
 
+def _of_losses(given: Mapping[str, Any]) -> Iterator[str]:
+    weights = {name: given[name] for name in given if name.endswith("_weight")}
+    if "identity_weight" in weights and not any(weights.values()):
+        yield f"{', '.join(weights)} are 0: there is nothing to learn"
+
+
 def _of_heads(given: Mapping[str, Any]) -> Iterator[str]:
     tower = TOWERS.get(given["backbone"])
     if tower is None:
@@ -141,6 +147,7 @@ def _of_towers(given: Mapping[str, Any]) -> Iterator[str]:
 Rule = Callable[[Mapping[str, Any]], Iterator[str]]
 RULES: tuple[Rule, ...] = (
     _of_batches,
+    _of_losses,
     _of_heads,
     _of_images,
     _of_milestones,

@@ -34,6 +34,7 @@ TYPES: dict[str, Any] = {
 AGAIN = "it is no notebook; get it from git again"
 A_FILE = "a file"  # in a meaning: a path may be given
 INTERVAL = re.compile(r"\bin ([\[(])([-.\d]+), ([-.\d]+|inf)([\])])$")
+SURROGATE = re.compile("[\ud800-\udfff]")  # how Python has bytes that are not UTF-8
 TYPE_NAMES = {str(kind): name for name, kind in TYPES.items()}
 
 
@@ -179,6 +180,8 @@ def _value_faults(name: str, value: Any, parameter: Parameter) -> list[str]:
     outside = [part for part in parts if not parameter.holds(part)]
     if outside:
         return [f"{name} is {outside[0]}, but must be in {parameter.interval}"]
+    if any(SURROGATE.search(str(part)) for part in parts):
+        return [f"{name}: {value!r} is not UTF-8, as notebooks are: rename it"]
     if parameter.is_open or str(value) in known:
         return []
     shown = ", ".join(word or '""' for word in known)

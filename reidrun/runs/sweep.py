@@ -210,7 +210,7 @@ def _explain(one: _Run) -> None:
 
 
 def _last_line(path: Path) -> str:
-    text = path.read_text("utf-8").strip() if path.is_file() else ""
+    text = path.read_text("utf-8", "replace").strip() if path.is_file() else ""
     return text.splitlines()[-1] if text else ""
 
 

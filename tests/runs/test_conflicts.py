@@ -27,6 +27,11 @@ def plan(paper: str, **overrides):
             {"images_per_identity": 1, "num_identities_per_batch": 1},
             "a batch of one image trains no norm",
         ),
+        (
+            "baseline",
+            {"identity_weight": 0.0, "triplet_weight": 0.0},
+            "identity_weight, triplet_weight are 0: there is nothing to learn",
+        ),
         ("flannet", {"attention_heads": 7}, "does not divide 64, the joint width of t"),
         ("fba", {"heads": 7}, "heads is 7, which does not divide 128, the image width"),
         ("fba", {"heads": 5, "backbone": "openai", "stride": 16}, "not divide 768"),
@@ -71,6 +76,7 @@ def test_what_cannot_be_together_is_refused(paper, overrides, words):
     [
         ("baseline", {"images_per_identity": 1, "triplet_weight": 0.0}),
         ("fanet", {"images_per_identity": 1}),
+        ("fanet", {"identity_weight": 0.0}),
         ("fba", {"heads": 7, "cross_modal": False, "diversity": False}),
         (
             "fanet",

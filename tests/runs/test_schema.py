@@ -1,6 +1,7 @@
 """The parameters cell as schema: what it may hold, and how the rest is refused."""
 
 import json
+import os
 
 import pytest
 from hypothesis import given
@@ -222,6 +223,15 @@ def test_what_is_typed_on_the_command_line_is_read_back(data, name):
 )
 def test_what_does_not_fit_stays_text_and_lists_need_no_brackets(text, kind, value):
     assert read_value(text, kind) == value
+
+
+def test_a_path_that_no_notebook_can_hold_is_refused():
+    schema = {"data_root": Parameter(str, "", "a folder")}
+    path = os.fsdecode(b"/tmp/we\xffird")
+    with pytest.raises(ParameterError, match=r"data_root: '\S+udcff\S+ is not UTF-8"):
+        validate({"data_root": path}, schema)
+    umlauts = {"data_root": "/tmp/dätä 人"}
+    assert validate(umlauts, schema) == umlauts
 
 
 def test_defaults_of_the_toy_pass():

@@ -12,6 +12,7 @@ from pathlib import Path
 import papermill
 import pytest
 from toys.toy_paper import TOY_CELLS, notebook
+from toys.waiting import wait_until
 
 from reidrun.cli import main as cli
 from reidrun.runs import execute, sweep
@@ -100,13 +101,6 @@ def is_alive(pid: int) -> bool:
     return not (stat.is_file() and ") Z " in stat.read_text())
 
 
-def wait_until(condition) -> bool:
-    end = time.monotonic() + 60
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.1)
-    return condition()
-
-
 def test_what_is_done_is_skipped_and_a_failure_stops_no_other(plan, stand_in):
     plans = plan(seeds=[0, 7, 8, 1], variants=["plain"])
     done, failing, killed, _ = (one.folder for one in plans)
@@ -131,6 +125,8 @@ def test_what_is_done_is_skipped_and_a_failure_stops_no_other(plan, stand_in):
     assert (failing / "error.log").read_text() == "a traceback\nValueError: seven\n"
     assert words in (killed / "error.log").read_text()
     assert sweep.missing(plans) == plans[1:3]
+    (failing / "error.log").write_bytes(b"ValueError: caf\xe9")
+    assert "caf\ufffd" in sweep.failures(plans)[0].message, "whatever was written"
 
 
 def test_a_record_that_is_damaged_stops_no_other_run(plan, stand_in):

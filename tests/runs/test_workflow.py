@@ -5,6 +5,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import time
 import pytest
 import yaml
 from toys.toy_paper import notebook
+from toys.waiting import wait_until
 
 from reidrun.cli import main as cli
 from reidrun.cli import run as run_command
@@ -26,7 +28,7 @@ PLACE = "outputs/plaza/toy"
 
 # in place of `python -m reidrun.cli.main`: a run that scores 0.5, or fails if told so
 STAND_IN = """
-import json, sys
+import json, sys, time
 from pathlib import Path
 
 given = dict(zip(sys.argv[1:], sys.argv[2:]))
@@ -38,6 +40,8 @@ folder = place / (given["--variant"] + "-s" + given["--seed"])
 with Path("started").open("a") as file:
     print(folder.name, file=file)
 (folder / "params.yaml").write_text("")
+while Path("waits").is_file():
+    time.sleep(0.1)
 (folder / "run.ipynb").write_text("executed")
 if Path("fails").is_file() and folder.name == Path("fails").read_text():
     (folder / "error.log").write_text("a traceback\\nValueError: told so")
@@ -302,9 +306,13 @@ def test_every_run_has_a_gpu_of_its_own(house):
     assert on_a_gpu(house).communicate()[0] == "\n"
 
 
-def snakemake(house, *arguments):
+def batch_command(*arguments):
     command = [sys.executable, "-m", "snakemake", *arguments, "--config"]
-    command += [f"{name}={value}" for name, value in CONFIG.items()]
+    return command + [f"{name}={value}" for name, value in CONFIG.items()]
+
+
+def snakemake(house, *arguments):
+    command = batch_command(*arguments)
     done = subprocess.run(command, cwd=house, capture_output=True, text=True)
     return done.returncode, done.stdout + done.stderr
 
@@ -339,6 +347,28 @@ def test_what_failed_is_run_again_with_what_needs_it_and_nothing_else(house):
     code, said = snakemake(house)
     assert (code, started(house)) == (0, []), said
     assert "Nothing to be done" in said
+
+
+@needs_snakemake
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_what_runs_when_a_batch_is_ended_ends_by_itself_and_is_kept(house, how):
+    (house / "waits").touch()
+    batch = subprocess.Popen(batch_command(), cwd=house, stderr=subprocess.DEVNULL)
+    assert wait_until((house / "started").is_file)
+    batch.send_signal(how)
+    if how == signal.SIGKILL:
+        assert batch.wait(60) == -how
+        assert "--unlock" in snakemake(house)[1], "the lock is left, as documented"
+    else:
+        with pytest.raises(subprocess.TimeoutExpired):
+            batch.wait(2)
+    (house / "waits").unlink()
+    (first,) = started(house)
+    assert wait_until((house / PLACE / first / "metrics.json").is_file)
+    assert batch.wait(60) != 0
+    assert how == signal.SIGTERM or snakemake(house, "--unlock")[0] == 0
+    code, said = snakemake(house)
+    assert (code, started(house)) == (0, [*{"full-s0", "plain-s0"} - {first}]), said
 
 
 @needs_snakemake
