@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import pickle
+import pickletools
 import string
 import warnings
 import zipfile
@@ -90,10 +91,12 @@ def read_checkpoint(path: Path) -> dict:
         _compare_checksums(path)
         with warnings.catch_warnings(action="ignore"):  # on old pickles, refused below
             contents = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(_refusal(path)) from error
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if isinstance(error, pickle.UnpicklingError):
+            if _holds_pickle(path):
+                raise ValueError(_refusal(path)) from error
+            reason = "neither safetensors nor torch.save wrote it"
         raise ValueError(
             f"{path} cannot be read as a file of tensors ({reason}): it is damaged or "
             "of another kind; fetch it again, or delete it if a run can make it anew"
@@ -156,8 +159,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         )
     state = {str(k): v for k, v in contents.items() if isinstance(v, Tensor)}
     if not state:
+        names = ", ".join(map(str, contents))
         raise ValueError(
-            f"{path} holds no tensors by name, but {', '.join(map(str, contents))}:"
+            f"{path} holds no tensors by name, but {names or 'nothing'}:"
             " save module.state_dict()"
         )
     while prefix := next(
@@ -195,6 +199,17 @@ def fitted(
     if not any(name.endswith(COUNTER) for name in inner):
         inner |= {name: torch.zeros_like(wanted[name]) for name in counters}
     return inner
+
+
+def _holds_pickle(path: Path) -> bool:
+    """Whether it is a pickle, alone or in an archive; nothing in it is run."""
+    if zipfile.is_zipfile(path):
+        return True
+    try:
+        with path.open("rb") as file:
+            return any(code.name == "STOP" for code, *_ in pickletools.genops(file))
+    except ValueError:
+        return False
 
 
 def _refusal(path: Path) -> str:

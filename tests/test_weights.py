@@ -229,6 +229,9 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12
         (PAGE, "is a web page, not the file it offers: fetch that again"),
         (POINTER, r"is a pointer of git-lfs, .*: fetch that with `git lfs pull`"),
         (b'{"error": "Access denied"}', r"is a text \('{\"error\": .*, no weights"),
+        (b"\x1f\x8b\x08" + bytes(range(90)), r"cannot be read .*\): it is damaged or"),
+        (b"\x80\x05" + bytes(range(90)), r"cannot be read .*\): it is damaged or"),
+        ({}, "holds no tensors by name, but nothing"),
         (
             {"epoch": 3, "arch": "resnet50"},
             "holds no tensors by name, but epoch, arc",
@@ -242,7 +245,8 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12
             r"holds several networks \(model, net\)",
         ),
     ],
-    ids=["page", "pointer", "text", "no tensors", "optimizer", "two networks"],
+    ids=["page", "pointer", "text", "gzip", "cut pickle", "empty"]
+    + ["no tensors", "optimizer", "two networks"],
 )
 def test_what_holds_no_weights_is_named_for_what_it_is(tmp_path, content, said, suffix):
     path = tmp_path / f"weights{suffix}"
