@@ -147,12 +147,13 @@ def sentence(
     """
     points = in_points(comparison.difference)
     where_to = "below" if points.startswith("-") else "above"
+    points = points.lstrip("+-")
     if comparison.seeds > 1:
         seeds = f"{comparison.seeds} seeds ({range_in_points(comparison.over_seeds)})"
     else:
         seeds = "a single seed"
     return (
-        f"On {where} ({pictures}), {ours} is {points[1:]} points of {metric}"
+        f"On {where} ({pictures}), {ours} is {points} points of {metric}"
         f" {where_to} {other} over {seeds} and over queries"
         f" ({range_in_points(comparison.over_queries)}): {verdict(comparison, words)}."
     )
@@ -161,11 +162,13 @@ def sentence(
 def in_points(share: float) -> str:
     """Percentage points with their sign, more digits where one would show nothing.
 
-    >>> in_points(0.0123), in_points(-0.0002), in_points(-1e-17)
-    ('+1.2', '-0.02', '+0.0')
+    >>> in_points(0.0123), in_points(-0.0002), in_points(-1e-5), in_points(-1e-17)
+    ('+1.2', '-0.02', '-0.001', '0.0')
     """
-    share = round(share, 9) or 0.0
-    return f"{100 * share:+.{1 if abs(share) >= 5e-4 or not share else 2}f}"
+    if abs(share) < 5e-7:
+        return "0.0"
+    digits = next((d for d in (1, 2, 3) if abs(share) >= 5 * 10 ** -(d + 3)), 4)
+    return f"{100 * share:+.{digits}f}"
 
 
 def range_in_points(interval: Interval) -> str:

@@ -10,7 +10,6 @@ from reidlib.plots.charts import (
     precision_staircase,
     run_curves,
     value_curve,
-    variant_dots,
 )
 from reidlib.plots.pictures import (
     batch_grid,
@@ -19,10 +18,12 @@ from reidlib.plots.pictures import (
     mask_overlays,
     ranked_lists,
 )
+from reidlib.plots.rows import claim_forest, variant_dots
 from reidlib.plots.style import compact_output
 
 __all__ = [
     "batch_grid",
+    "claim_forest",
     "cmc_curves",
     "compact_output",
     "feature_points",

@@ -1,12 +1,11 @@
-"""Curves and dots: histories, CMC, the staircase of AP, variants over seeds.
+"""Curves: histories, CMC, the staircase of AP, scores over a parameter.
 
 What runs scored comes as a tidy frame: a row for each number, with columns benchmark
 (a panel's title), variant, seed, metric and value. Where a mean has an interval, it is
 handed in as a function of its values.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from textwrap import wrap
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,34 +18,38 @@ from torch import Tensor
 
 from reidlib.plots.style import (
     BLACK,
+    CHART,
     COLORS,
     MATCH,
-    WIDTH,
     WRONG,
-    new_figure,
+    Interval,
+    in_lines,
+    label_of,
+    levels,
+    new_chart,
+    say_nothing,
     styled,
     to_array,
 )
 
-Interval = Callable[[pd.Series], tuple[float, float]]  # of a mean: its two ends
-WHOLE_WORDS = {"break_long_words": False, "break_on_hyphens": False}
-LETTER, SMALL, LINE = 0.078, 0.065, 0.17  # inches: a title's letter, a tick's, a line
-MARGIN = 0.7  # inches beside a panel, for its numbers and a label
-LABEL = 30  # letters of a variant's name in a line
-MARKERS = ["s", "^", "v", "D", "o"]
+PANELS, HEIGHT = 2, 2.6  # side by side; inches of a row of them
+TITLE = CHART / PANELS - 0.6  # inches of a panel's title
+ABOVE = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2}  # of all points
 RUN = {"color": COLORS[0], "alpha": 0.5, "s": 25, "linewidth": 0}  # a dot
-RING = {"markersize": 8, "markerfacecolor": "none", "linewidth": 1.2, "color": BLACK}
 
 
 @styled
 def history_curves(
-    history: pd.DataFrame, *panels: str | Sequence[str], ylabels: Sequence[str] = ()
+    history: pd.DataFrame, *panels: str | Sequence[str], ylabel: str = ""
 ) -> Figure:
     """Columns of a history over its epochs; a panel draws one column or several.
 
     Several are named above their panel, where they hide no curve. Epochs are the column
     `epoch`, or else the index. Where a value is nan nothing is drawn: a score measured
     now and then is a dot for each time, joined by a line.
+
+    ylabel   what all of them are, such as "loss"; a column that stands alone is then a
+             panel's title, else it is what its axis is called
     """
     groups = [[panel] if isinstance(panel, str) else list(panel) for panel in panels]
     unknown = {name for group in groups for name in group} - set(history.columns)
@@ -54,17 +57,17 @@ def history_curves(
         raise ValueError(f"no columns {sorted(unknown)} among {list(history.columns)}")
     epochs = history.get("epoch", history.index.to_series())
     figure, axes = _axes(len(groups), sharex=True)
-    for place, (ax, group) in enumerate(zip(axes, groups, strict=True)):
+    for ax, group in zip(axes, groups, strict=True):
         for name in group:
             known = history[name].notna()
             marker = "o" if known.sum() < max(len(history), 2) else None
             look = {"marker": marker, "label": name, "legend": False}
             sns.lineplot(x=epochs[known], y=history[name][known], ax=ax, **look)
         alone = group[0] if len(group) == 1 else ""
-        ax.set(xlabel="epoch", ylabel=ylabels[place] if ylabels else alone)
+        ax.set(xlabel="epoch", ylabel=ylabel or alone, title=alone if ylabel else "")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(group) > 1:
-            ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+            ax.legend(**ABOVE)
     return figure
 
 
@@ -78,7 +81,7 @@ def cmc_curves(curves: Mapping[str, Tensor], max_rank: int = 20) -> Figure:
         sns.lineplot(x=ranks, y=shares, marker="o", label=name, ax=ax)
     ax.set(xlabel="rank k", ylabel="queries with a match (%)", ylim=(None, 102))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(loc="lower right")
+    ax.legend(**ABOVE)
     return figure
 
 
@@ -107,72 +110,30 @@ def precision_staircase(hits: Tensor) -> Figure:
 
 
 @styled
-def variant_dots(
-    ours: pd.DataFrame, interval: Interval, paper: pd.DataFrame | None = None
-) -> Figure:
-    """Variants from top to bottom: a dot for each run, a ring for their mean.
-
-    ours       tidy scores of one metric in percent; a panel for each benchmark, with a
-               scale of its own. Categories that nobody ran have an empty panel or line
-    interval   of the mean over seeds, drawn as a bar
-    paper      the same as printed, without seeds; its benchmarks share a panel
-    """
-    benchmarks, variants = _levels(ours["benchmark"]), _levels(ours["variant"])
-    count = len(benchmarks) + (paper is not None)
-    labels = {name: "\n".join(wrap(name, LABEL, **WHOLE_WORDS)) for name in variants}
-    lines = [label.splitlines() for label in labels.values()]
-    longest = max((len(line) for label in lines for line in label), default=0)
-    inches = (WIDTH - SMALL * longest) / max(count, 1)
-    titles = [_lines(title, inches) for title in benchmarks]
-    above = LINE * max((title.count("\n") for title in titles), default=0)
-    each = 0.13 + LINE * max(map(len, lines), default=1)
-    figure = new_figure(WIDTH, 1.0 + each * len(variants) + above, layout="constrained")
-    axes = list(figure.subplots(1, count, sharey=True, squeeze=False)[0])
-    for ax, title, name in zip(axes, titles, benchmarks, strict=False):
-        _dots(ax, ours[ours["benchmark"] == name], variants, interval)
-        ax.set(title=title, xlabel=_label(ours))
-    if paper is not None:
-        sets = _levels(paper["benchmark"])
-        look = {"palette": COLORS[1 : 1 + len(sets)], "markers": MARKERS[: len(sets)]}
-        look |= {"linewidth": 0.8, "markersize": 5, "errorbar": None}
-        axis = {"x": "value", "y": "variant", "hue": "benchmark", "ax": axes[-1]}
-        sns.pointplot(paper, **axis, order=variants, hue_order=sets, **look)
-        axes[-1].set(title="paper, photographs", xlabel=_label(paper))
-        handles = axes[-1].get_legend_handles_labels()
-        axes[-1].get_legend().remove()
-        figure.legend(*handles, loc="outside lower right", ncols=len(sets))
-    axes[0].set_yticks(range(len(variants)), labels.values())
-    for ax in axes:
-        ax.set(ylabel="", ylim=(len(variants) - 0.4, -0.6))  # no ring is cut
-        ax.grid(axis="y", color="0.9")
-        ax.set_axisbelow(True)
-        ax.xaxis.set_major_locator(MaxNLocator(4))
-        ax.margins(x=0.12)
-    return figure
-
-
-@styled
 def run_curves(histories: pd.DataFrame, panels: str, ylabel: str) -> Figure:
     """Histories of several runs, a line for each.
 
     histories   tidy, with the `epoch` beside each value
     panels      a column of it: a panel for each of its values
     """
-    names, runs = _levels(histories[panels]), histories.astype({"seed": str})
-    look = {"hue": "seed", "hue_order": _levels(runs["seed"])}
-    if len(trained_on := _levels(runs["benchmark"])) > 1:
+    names, runs = levels(histories[panels]), histories.astype({"seed": str})
+    look = {"hue": "seed", "hue_order": levels(runs["seed"])}
+    if len(trained_on := levels(runs["benchmark"])) > 1:
         look |= {"style": "benchmark", "style_order": trained_on}
     figure, axes = _axes(max(len(names), 1))
     for ax, name in zip(axes, names, strict=False):
         own = runs[runs[panels] == name]
         sns.lineplot(own, x="epoch", y="value", **look, legend=ax is axes[-1], ax=ax)
-        ax.set(ylabel=ylabel if ax is axes[0] else "")
-        ax.set_title(_lines(name, WIDTH / max(len(names), 2) - MARGIN))
+        ax.set(ylabel=ylabel, title=in_lines(name, TITLE))
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if names:
-        sns.move_legend(axes[-1], "upper left", bbox_to_anchor=(1, 1))
+        handles = axes[-1].get_legend_handles_labels()
+        axes[-1].get_legend().remove()
+        many = {"ncols": len(handles[0])}
+        many |= {} if len(trained_on) > 1 else {"title": "seed"}
+        figure.legend(*handles, loc="outside lower center", **many)
     else:
-        _say_nothing(axes[0])
+        say_nothing(axes[0])
     return figure
 
 
@@ -185,9 +146,8 @@ def value_curve(
     ours       tidy scores of one metric in percent, with the `number` of each row; a
                panel for each benchmark
     interval   of the mean over the seeds of a value, drawn as a bar
-    The line is of the seeds that every value has, or it would follow the seeds.
     """
-    benchmarks = _levels(ours["benchmark"])
+    benchmarks = levels(ours["benchmark"])
     figure, axes = _axes(max(len(benchmarks), 1))
     for ax, name in zip(axes, benchmarks, strict=False):
         own = ours[ours["benchmark"] == name]
@@ -195,15 +155,14 @@ def value_curve(
         axis = {"x": "number", "y": "value", "ax": ax}
         bars = {"err_style": "bars", "errorbar": interval, "linestyle": "none"}
         sns.lineplot(own, **axis, **bars, color="0.7", err_kws={"linewidth": 1})
-        sns.lineplot(_shared(own), **axis, errorbar=None, color=BLACK, linewidth=1)
+        sns.lineplot(own, **axis, errorbar=None, color=BLACK, linewidth=1)
         sns.scatterplot(own, **axis, **RUN, zorder=3)
         if logarithmic:
             ax.set_xscale("log", base=2)
         ax.set_xticks(numbers, [f"{value:g}" for value in numbers])
-        ax.set(xlabel=xlabel, ylabel=_label(ours) if ax is axes[0] else "")
-        ax.set_title(_lines(name, WIDTH / max(len(benchmarks), 2) - MARGIN))
+        ax.set(xlabel=xlabel, ylabel=label_of(ours), title=in_lines(name, TITLE))
     if not benchmarks:
-        _say_nothing(axes[0])
+        say_nothing(axes[0])
     return figure
 
 
@@ -227,59 +186,17 @@ def feature_points(
         ax.set(title=title, xticks=[], yticks=[])
     if names:
         entries = axes[0].get_legend_handles_labels()
-        axes[-1].legend(*entries, loc="upper left", bbox_to_anchor=(1, 1))
+        figure.legend(*entries, loc="outside lower center", ncols=2)
     else:
-        _say_nothing(axes[0])
+        say_nothing(axes[0])
     return figure
 
 
-def _dots(
-    ax: Axes, own: pd.DataFrame, variants: Sequence[str], interval: Interval
-) -> None:
-    if own.empty:
-        return _say_nothing(ax)
-    axis = {"x": "value", "y": "variant", "order": variants, "ax": ax}
-    dot = {"color": RUN["color"], "alpha": RUN["alpha"], "size": 5}
-    sns.stripplot(own, **axis, **dot, jitter=False)
-    mean = {"errorbar": interval, "linestyle": "none", "err_kws": {"linewidth": 1}}
-    sns.pointplot(own, **axis, **mean, marker="o", **RING)
-    return None
-
-
-def _shared(own: pd.DataFrame) -> pd.DataFrame:
-    """The runs of those seeds that every number has; all runs where none has."""
-    numbers = own.groupby("seed")["number"].transform("nunique")
-    everywhere = own[numbers == own["number"].nunique()]
-    return own if everywhere.empty else everywhere
-
-
-def _levels(column: pd.Series) -> list[str]:
-    """The categories of a column in their order, or else its values as they come."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return list(column.cat.categories)
-    return list(column.unique())
-
-
-def _label(scores: pd.DataFrame) -> str:
-    return " and ".join(f"{metric} (%)" for metric in scores["metric"].unique())
-
-
-def _axes(columns: int, **options: Any) -> tuple[Figure, list[Axes]]:
-    """One row of axes: half a notebook wide, or the whole when there are several."""
-    width = WIDTH / 2 if columns == 1 else WIDTH
-    figure = new_figure(width, 3.1, layout="constrained")
-    return figure, list(figure.subplots(1, columns, squeeze=False, **options)[0])
-
-
-def _lines(title: str, inches: float) -> str:
-    """A title in lines of a panel's width, what is in brackets on one of its own.
-
-    Words are not broken, not even one that is wider.
-    """
-    parts = title.replace(" (", "\n(").splitlines()
-    wrapped = (wrap(p, int(inches / LETTER), **WHOLE_WORDS) for p in parts)
-    return "\n".join(line for lines in wrapped for line in lines)
-
-
-def _say_nothing(ax: Axes) -> None:
-    ax.text(0.5, 0.5, "no run yet", ha="center", transform=ax.transAxes, color="0.5")
+def _axes(count: int, **options: Any) -> tuple[Figure, list[Axes]]:
+    """Panels in rows, as many side by side as a narrow screen can show."""
+    columns, rows = min(count, PANELS), -(-count // PANELS)
+    figure = new_chart(CHART, HEIGHT * rows, layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False, **options).flat)
+    for ax in axes[count:]:
+        ax.set_visible(False)
+    return figure, axes[:count]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -39,6 +40,7 @@ PLAIN: Normalisation = (0.0, 1.0)
 FONT_SIZE = 8  # of captions, in points
 LETTER, LINE = 0.07, 0.16  # inches that a letter and a line of a caption take
 LABELS = [COLORS[place] for place in (7, 8, 0, 3, 2, 4, 9, 1, 6, 5)]  # gray comes first
+BAR = 0.75  # inches of a bar of colours with its words
 TILE, MARGIN = 0.8, 0.12  # inches: a picture's width, 64 pixels, and what is between
 
 
@@ -130,12 +132,13 @@ def mask_overlays(
                     value of that one map
     notes           {title: n words}, written over the maps one by one
     """
-    figure, columns = _under(pictures, maps, normalisation, notes=notes)
+    figure, columns = _under(pictures, maps, normalisation, notes=notes, right=BAR)
     for title, (axes, values) in columns.items():
         for ax, value in zip(axes, values.astype(float), strict=True):
             top = 1 if title in in_unit_range else value.max() or 1
             look = {"alpha": 0.6, "interpolation": "bilinear", "vmin": 0, "vmax": top}
             ax.imshow(value, "inferno", extent=ax.images[0].get_extent(), **look)
+    _color_bar(figure, "1" if columns.keys() <= {*in_unit_range} else "largest")
     return figure
 
 
@@ -197,6 +200,16 @@ def _under(
             _show(axes[row, column], shown, captions[row, title])
     columns = zip(axes.T[1:], arrays.values(), strict=True)
     return figure, dict(zip(maps, columns, strict=True))
+
+
+def _color_bar(figure: Figure, top: str) -> None:
+    """What the colours of maps mean, at the right: from 0 to what is called `top`."""
+    width, height = figure.get_size_inches()
+    place = [1 - (BAR - 0.1) / width, 0.1 / height, 0.09 / width, min(0.9, 1 / height)]
+    colors = figure.colorbar(ScalarMappable(cmap="inferno"), figure.add_axes(place))
+    colors.set_ticks([0, 1], labels=["0", top])
+    colors.ax.tick_params(labelsize=FONT_SIZE, length=2)
+    colors.outline.set_visible(False)
 
 
 def _tiles(

@@ -5,10 +5,11 @@ docs/claims.md says how they are judged.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import isfinite
 from typing import NamedTuple
 
 import pandas as pd
-from IPython.display import Markdown
+from IPython.display import HTML, Markdown
 
 from reidlib.evaluation.statistics import (
     OF_CLAIMS,
@@ -16,7 +17,6 @@ from reidlib.evaluation.statistics import (
     Comparison,
     compare,
     in_points,
-    range_in_points,
     sentence,
     side,
     student_interval,
@@ -28,6 +28,10 @@ from reidrun.runs.params import Claim
 from reidrun.runs.plans import Setting
 from reidrun.runs.records import read_history
 
+NUMBERS = ["difference", "seeds_low", "seeds_high", "queries_low", "queries_high"]
+ROLES = "whole method", "baseline"
+WORDS = (*OF_CLAIMS, "not judged", "not run")
+NO_RANGE = "–"  # of a single seed, or of nothing
 LEARNED = 0.95  # of the first epoch's identity loss: the last one's is less
 IN_MARKDOWN = re.compile(r"[\\`*_$<]")  # what names have that is no mark of ours
 
@@ -68,21 +72,78 @@ def learned(study: Study, variant: str, setting: Setting) -> bool:
     return not folders
 
 
-def judged(study: Study) -> pd.DataFrame:
-    """Every claim in every setting: differences in points, intervals, verdict."""
+def tidy(study: Study) -> pd.DataFrame:
+    """Every claim in every setting, as `plots.claim_forest` draws them.
+
+    Columns says, of (what is compared), where, verdict, why (it is not judged, or ""),
+    and in points the difference and both ends of both intervals, nan where nothing
+    was compared.
+    """
     rows = []
     for claim, setting, comparison, fault in findings(study):
-        row = {
-            "claim": claim.says,
-            "where": study.title(setting).removeprefix("ours, "),
-            "metric": METRICS[claim.metric],
-            "said to be better": study.rows[claim.ours],
-            "than": study.rows[claim.other],
-        }
-        row |= _in_points(comparison) if comparison else {"verdict": "not run"}
-        rows.append(row | ({"verdict": f"not judged: {fault}"} if fault else {}))
-    table = pd.DataFrame(rows)
-    return table.set_index("claim") if rows else table
+        sides = f"{study.rows[claim.ours]} against {study.rows[claim.other]}"
+        row = {"says": claim.says, "of": f"{sides}, {METRICS[claim.metric]}"}
+        row |= {"where": study.title(setting).removeprefix("ours, ")}
+        row |= {"verdict": _word(comparison, fault), "why": fault}
+        if comparison:
+            ends = *comparison.over_seeds, *comparison.over_queries
+            shares = zip(NUMBERS, (comparison.difference, *ends), strict=True)
+            row |= {name: 100 * share for name, share in shares}
+        rows.append(row)
+    return pd.DataFrame(
+        rows, columns=["says", "of", "where", "verdict", "why", *NUMBERS]
+    )
+
+
+def whole_methods(studies: Iterable[Study]) -> pd.DataFrame:
+    """Each paper's claim that its whole method is better, where it was trained.
+
+    As `tidy` has them; says is the paper and where, and all stand in one panel.
+    """
+    found = []
+    for study in studies:
+        words = {role: words for words, role in study.roles.items()}
+        own = tidy(study.where_trained())
+        sides = " against ".join(words.get(role, "") for role in ROLES)
+        own = own[own["of"] == f"{sides}, {METRICS['mAP']}"]
+        found.append(own.assign(says=f"{study.ablation.paper}, " + own["where"]))
+    both = pd.concat(found).drop_duplicates("says", ignore_index=True)
+    return both.assign(where="whole method minus baseline, mAP", of="")
+
+
+def counts(studies: Mapping[str, Study]) -> pd.DataFrame:
+    """How many claims of each ablation came out how, where anything was run."""
+    found = [tidy(study).assign(ablation=name) for name, study in studies.items()]
+    made = pd.concat(found)
+    made = made[made["verdict"] != "not run"]
+    by = made.groupby(["ablation", "where"], sort=False)["verdict"].value_counts()
+    return by.unstack(fill_value=0).reindex(columns=WORDS[:-1], fill_value=0)
+
+
+def summary(study: Study) -> Markdown:
+    """What became of the claims, in a sentence for each setting."""
+    said = []
+    for where, own in tidy(study).groupby("where", sort=False):
+        counts = own["verdict"].value_counts()
+        words = [f"**{counts[word]} {word}**" for word in WORDS if word in counts]
+        several = f"{len(own)} claims" if len(own) > 1 else "One claim"
+        where = IN_MARKDOWN.sub(r"\\\g<0>", where)
+        said.append(f"{several} on {where}: {', '.join(words)}.")
+    return Markdown("\n\n".join(said))
+
+
+def numbers(study: Study) -> HTML:
+    """The same claims in numbers, opened by a click; the verdict comes first."""
+    found = tidy(study)
+    table = pd.DataFrame({"claim": found["says"], "verdict": found["verdict"]})
+    table["verdict"] += found["why"].map(lambda why: f": {why}" if why else "")
+    table["points"] = found["difference"].map(_points)
+    for name in ("seeds", "queries"):
+        ends = found[[f"{name}_low", f"{name}_high"]]
+        table[f"over {name}"] = [_range(low, high) for low, high in ends.to_numpy()]
+    table["compared"], table["on"] = found["of"], found["where"]
+    rows = table.to_html(index=False, border=0)
+    return HTML(f"<details><summary>The numbers</summary>\n{rows}\n</details>")
 
 
 def sentences(study: Study, words: Sequence[str] = OF_CLAIMS) -> list[str]:
@@ -150,14 +211,18 @@ def _not_learned(study: Study, claim: Claim, setting: Setting) -> str:
     return f"{rows} did not learn" if sides else ""
 
 
-def _in_points(result: Comparison) -> dict[str, str]:
-    row = {
-        "difference (points)": in_points(result.difference),
-        "over seeds": range_in_points(result.over_seeds),
-        "over queries": range_in_points(result.over_queries),
-    }
-    row = {name: words.replace(" ", NO_BREAK) for name, words in row.items()}
-    return row | {"verdict": verdict(result)}
+def _word(comparison: Comparison | None, fault: str) -> str:
+    if fault:
+        return "not judged"
+    return verdict(comparison) if comparison else "not run"
+
+
+def _points(points: float) -> str:
+    return "" if pd.isna(points) else in_points(points / 100)
+
+
+def _range(low: float, high: float) -> str:
+    return f"{_points(low)} to{NO_BREAK}{_points(high)}" if isfinite(low) else NO_RANGE
 
 
 def _of_pair(

@@ -8,15 +8,18 @@ from typing import NamedTuple
 import pandas as pd
 
 from reidlib.evaluation.statistics import student_interval
+from reidrun.reports.published import HEADLINES
+from reidrun.runs import sweep
 from reidrun.runs.environment import ROOT
 from reidrun.runs.errors import RunError
 from reidrun.runs.folder import RANKS, is_complete, pictures
 from reidrun.runs.names import read_row_name, row_name
-from reidrun.runs.params import Ablation, read_ablation
+from reidrun.runs.params import FULL, Ablation, owners, read_ablation
 from reidrun.runs.plans import Plan, Setting
 from reidrun.runs.records import read_history, read_record, read_run
 
 METRICS = {"mAP": "mAP"} | {f"rank{k}": f"rank-{k}" for k in RANKS}  # name: in print
+BASELINES = {[*headline.rows][1] for headline in HEADLINES.values()}
 TIDY = ["benchmark", "variant", "seed", "metric", "value"]
 
 
@@ -64,6 +67,13 @@ class Study:
     def rows(self) -> dict[str, str]:
         """The paper's words for each variant."""
         return {v.name: v.row or v.name for v in self.ablation.variants}
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """By the paper's words, which rows are its whole method and its baseline."""
+        named = {"whole method": {FULL}, "baseline": BASELINES}
+        rows = self.rows.items()
+        return {w: role for name, w in rows for role in named if name in named[role]}
 
     def searched(self, *searches: str) -> "Study":
         """The same tests searched in other ways, "" being the paper's own."""
@@ -228,6 +238,26 @@ def gather(
     joined = {row: pd.concat(runs, names=["seed"]) for row, runs in queries.items()}
     asked = tuple(settings) or settings_of(plans)
     return Study(ablation, asked, folders, joined, tuple(left_out))
+
+
+def gather_all(
+    found: pd.DataFrame, outputs: Path, root: Path = ROOT
+) -> dict[str, Study]:
+    """Every ablation of a paper that was run, by its name.
+
+    found   finished runs below `outputs`, as `collect` gives them
+    """
+    studies = {}
+    for name in sorted(owners(root / "params" / "ablations")):
+        own = found[found["paper"] == name.partition("_")[0]]
+        if own.empty:
+            continue
+        asked = {n: sorted(own[n].unique().tolist()) for n in ("benchmark", "seed")}
+        where = {"outputs": outputs, "data_root": root / "data", "root": root}
+        many = {"benchmarks": asked["benchmark"], "seeds": asked["seed"]}
+        plans = sweep.plan(ablation=name, **many, **where)
+        studies[name] = gather(name, plans, root=root)
+    return studies
 
 
 def settings_of(plans: Iterable[Plan]) -> tuple[Setting, ...]:

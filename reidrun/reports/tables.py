@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from IPython.display import HTML
 
 from reidrun.reports.published import published
 from reidrun.reports.study import METRICS, TIDY, Measure, Study
@@ -75,6 +76,21 @@ def table(study: Study, metrics: Sequence[str] = MAIN) -> pd.DataFrame:
     columns = [(title, n) for title in found["benchmark"].cat.categories for n in names]
     words = pd.concat([_over_seeds(found, ".1f"), seeds.astype(str)])
     return _wide(study, words, columns)
+
+
+def folded(table: pd.DataFrame) -> pd.DataFrame | HTML:
+    """A table that is too wide for a page: what matters first, all of it by a click.
+
+    First are the columns of the first setting and of the paper's first data set; a
+    table that has no others stays as it is.
+    """
+    groups = list(dict.fromkeys(table.columns.get_level_values(0)))
+    papers = [group for group in groups if group.startswith("paper, ")][:1]
+    first = list(dict.fromkeys(groups[:1] + papers))
+    if first == groups:
+        return table
+    rest = f"<details><summary>All columns</summary>\n{table.to_html()}\n</details>"
+    return HTML(f"{table[first].to_html()}\n{rest}")
 
 
 def papers_table(study: Study, metrics: Sequence[str] = MAIN) -> pd.DataFrame:

@@ -14,10 +14,11 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
+from toys.tidy_scores import ends, tidy
 
 from reidlib import plots
 from reidlib.data.loaders import Batch
-from reidlib.plots.style import BLACK, MATCH, WRONG, styled
+from reidlib.plots.style import BLACK, MATCH, WRONG, style
 
 
 class Sample(NamedTuple):
@@ -64,44 +65,10 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-NAMES = ["base", "more", "all"]
-
-
-def tidy(values: dict, names: list | None = None, seeds: str = "seed") -> pd.DataFrame:
-    """A row for each value of {benchmark: {variant: one for each seed}}.
-
-    names   of all variants, as categories; benchmarks are categories then
-    seeds   "variant": the variants are seeds, and their values those of epochs
-    """
-    rows = [
-        (benchmark, variant, i if seeds == "seed" else place, "mAP", value)
-        for benchmark, variants in values.items()
-        for place, (variant, runs) in enumerate(variants.items())
-        for i, value in enumerate(runs)
-    ]
-    columns = ["benchmark", "variant", "seed", "metric", "value"]
-    frame = pd.DataFrame(rows, columns=columns)
-    if names is not None:
-        frame["benchmark"] = pd.Categorical(frame["benchmark"], [*values])
-        frame["variant"] = pd.Categorical(frame["variant"], names)
-    return frame
-
-
 def curve_of(values: dict) -> pd.DataFrame:
     """Scores on plaza by number, a list over seeds for each; nan is a missing run."""
     frame = tidy({"plaza": values}).dropna()
     return frame.assign(number=frame["variant"].astype(float))
-
-
-def ends(values: pd.Series) -> tuple[float, float]:
-    """An interval that is one wider than its values, to both sides."""
-    return values.min() - 1, values.max() + 1
-
-
-def rings(ax) -> list:
-    """Where the marks of means are."""
-    lines = [line for line in ax.lines if line.get_marker() not in ("", "None", None)]
-    return [list(place) for line in lines for place in line.get_xydata()]
 
 
 def test_history_curves_draw_each_column_where_it_has_values():
@@ -123,11 +90,14 @@ def test_history_curves_draw_each_column_where_it_has_values():
     assert losses.get_legend() is not None and losses.get_ylabel() == ""
     assert scores.get_ylabel() == "mean_ap"
     assert png(figure)
+    terms = plots.history_curves(history, "camera", "identity", ylabel="loss")
+    assert titles(terms) == ["camera", "identity"]
+    assert [ax.get_ylabel() for ax in terms.axes] == ["loss", "loss"]
 
 
-def test_history_curves_take_the_index_and_labels():
+def test_history_curves_take_the_index_and_a_label():
     history = pd.DataFrame({"camera": [2.0, 1.0]}, index=[10, 20])
-    figure = plots.history_curves(history, "camera", ylabels=("camera loss",))
+    figure = plots.history_curves(history, "camera", ylabel="camera loss")
     np.testing.assert_array_equal(figure.axes[0].lines[0].get_xdata(), [10, 20])
     assert figure.axes[0].get_ylabel() == "camera loss"
 
@@ -163,33 +133,11 @@ def test_area_of_the_staircase_is_the_average_precision():
 def test_maps_may_carry_notes(samples):
     maps, notes = {"head": torch.rand(2, 3, 2)}, {"head": ["w 0.3", "w 0.7"]}
     figure = plots.mask_overlays(samples[:2], maps, notes=notes)
-    assert titles(figure) == ["image", "head\nw 0.3", "", "w 0.7"]
-    assert png(figure)
-
-
-def test_variants_have_a_dot_per_run_and_panels_of_their_own():
-    values = {"plaza": {"base": [50, 70], "more": [80, 90]}, "station": {"base": [25]}}
-    paper = tidy({"Market": {"base": [72.7], "more": [73.5], "all": [84.6]}})
-    figure = plots.variant_dots(tidy(values, NAMES), ends, paper)
-    left, middle, right = figure.axes
-    assert [label.get_text() for label in left.get_yticklabels()] == NAMES
-    places = np.concatenate([dots.get_offsets() for dots in left.collections])
-    np.testing.assert_allclose(places, [[50, 0], [70, 0], [80, 1], [90, 1]])
-    assert left.get_ylim()[0] > left.get_ylim()[1], "from top to bottom"
-    np.testing.assert_allclose(rings(left), [[60, 0], [85, 1]])
-    assert sum(len(dots.get_offsets()) for dots in middle.collections) == 1
-    np.testing.assert_allclose(rings(right), [[72.7, 0], [73.5, 1], [84.6, 2]])
-    assert titles(figure) == ["plaza", "station", "paper, photographs"]
-    assert [ax.get_xlabel() for ax in figure.axes] == ["mAP (%)"] * 3
+    assert titles(figure)[:4] == ["image", "head\nw 0.3", "", "w 0.7"]
     assert png(figure)
 
 
 def test_the_interval_that_is_handed_in_is_drawn_about_each_mean():
-    values = {"plaza": {"base": [50, 70], "more": [80]}}
-    (ax,) = plots.variant_dots(tidy(values, NAMES[:2]), ends).axes
-    bars = [line.get_xydata() for line in ax.lines if len(line.get_xdata()) == 2]
-    drawn = [bar for bar in bars if np.isfinite(bar).all() and np.ptp(bar[:, 1]) == 0]
-    assert [bar.tolist() for bar in drawn] == [[[49, 0], [71, 0]]], "one run has none"
     curve = tidy({"plaza": {"1": [50, 70], "2": [80, 90]}}).assign(
         number=[1, 1, 2, 2], variant=""
     )
@@ -199,26 +147,6 @@ def test_the_interval_that_is_handed_in_is_drawn_about_each_mean():
     assert found == [[[1, 49], [1, 71]], [[2, 79], [2, 91]]]
 
 
-def test_titles_of_panels_do_not_meet_and_no_name_is_broken():
-    names = ["a photo of a [CLASS] part of a person.", "[Learnable Tokens] + [CLASS]"]
-    values = {names[0]: [50], names[1]: [70]}
-    tested = ("plaza_occluded", "plaza_occluded → plaza", "plaza_occluded → plaza_part")
-    ours = {f"ours, {name} (drawn pedestrians)": values for name in tested}
-    paper = tidy({"Occluded-Duke": {names[0]: [58.0], names[1]: [60.0]}})
-    figure = plots.variant_dots(tidy(ours, names), ends, paper)
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    figure.draw(renderer)
-    boxes = [ax._left_title.get_window_extent(renderer) for ax in figure.axes]
-    for left, right in zip(boxes, boxes[1:], strict=False):
-        assert left.x1 < right.x0
-    assert all("plaza_occluded" in title for title in titles(figure)[:3])
-    labels = figure.axes[0].get_yticklabels()
-    assert [label.get_text().replace("\n", " ") for label in labels] == names
-    boxes = [label.get_window_extent(renderer) for label in labels]
-    assert boxes[0].y0 > boxes[1].y1, "a name of several lines has room"
-    assert max(box.width for box in boxes) < figure.bbox.width / 3
-
-
 def test_a_caption_of_two_lines_does_not_overprint_itself(samples):
     figure = plots.image_grid(samples[:1], ["head\nα 0.46"])
     (ax,) = figure.axes
@@ -226,11 +154,6 @@ def test_a_caption_of_two_lines_does_not_overprint_itself(samples):
     both = ax._left_title.get_window_extent(renderer).height
     ax._left_title.set_text("yα")
     assert both > 2 * ax._left_title.get_window_extent(renderer).height
-
-
-def test_variants_may_stand_without_the_paper():
-    figure = plots.variant_dots(tidy({"plaza": {"base": [50]}}), ends)
-    assert len(figure.axes) == 1 and png(figure)
 
 
 def test_histories_of_several_runs_share_a_panel():
@@ -245,7 +168,7 @@ def test_histories_of_several_runs_share_a_panel():
     terms = pd.concat([runs, runs.assign(metric="identity", benchmark="station")])
     figure = plots.run_curves(terms, "metric", "loss")
     assert titles(figure) == ["mAP", "identity"]
-    (legend,) = [ax.get_legend() for ax in figure.axes if ax.get_legend()]
+    (legend,) = figure.legends
     named = [text.get_text() for text in legend.get_texts()]
     assert named == ["seed", "0", "1", "benchmark", "plaza", "station"]
 
@@ -273,8 +196,6 @@ def test_where_nothing_was_run_figures_say_so():
     none = nothing.assign(benchmark=nothing["benchmark"].cat.remove_unused_categories())
     figures = [plots.run_curves(nothing, "metric", "loss")]
     figures.append(plots.value_curve(none, ends, "k"))
-    paper = tidy({"Market": {"base": [72.7]}})
-    figures.append(plots.variant_dots(nothing, ends, paper))
     for figure in figures:
         assert [text.get_text() for text in figure.axes[0].texts] == ["no run yet"]
         assert png(figure)
@@ -293,10 +214,10 @@ def test_a_curve_over_values_has_a_dot_per_run_and_a_line_through_means():
     assert png(figure)
 
 
-def test_the_line_of_a_curve_is_of_the_seeds_that_every_value_has():
+def test_the_line_of_a_curve_never_misses_the_mean_of_its_dots():
     runs = curve_of({1: [20, 40], 2: [30, np.nan]})
     lines = plots.value_curve(runs, ends, "k").axes[0].lines
-    np.testing.assert_allclose(lines[-1].get_ydata(), [20, 30])
+    np.testing.assert_allclose(lines[-1].get_ydata(), [30, 30])
     none = curve_of({1: [20, np.nan], 2: [np.nan, 30]})
     lines = plots.value_curve(none, ends, "k").axes[0].lines
     np.testing.assert_allclose(lines[-1].get_ydata(), [20, 30])
@@ -376,8 +297,12 @@ def test_mask_overlays_lay_each_map_over_its_picture(samples):
     strength = torch.rand(2, 4, 2, requires_grad=True) * 7
     maps = {"|F|": strength, "Z": torch.rand(2, 16, 8).bfloat16()}
     figure = plots.mask_overlays(samples[:2], maps, in_unit_range=("Z",))
-    assert titles(figure) == ["image", "|F|", "Z", "", "", ""]
-    plain, first, soft = figure.axes[3:]
+    assert titles(figure)[:6] == ["image", "|F|", "Z", "", "", ""]
+    plain, first, soft, colors = figure.axes[3:]
+    named = [label.get_text() for label in colors.get_yticklabels()]
+    assert named == ["0", "largest"]
+    unit = plots.mask_overlays(samples[:2], maps, in_unit_range=maps).axes[-1]
+    assert [label.get_text() for label in unit.get_yticklabels()] == ["0", "1"]
     assert [len(ax.images) for ax in (plain, first, soft)] == [1, 2, 2]
     np.testing.assert_allclose(first.images[1].get_array(), strength[1].detach())
     assert first.images[1].get_clim() == (0, pytest.approx(strength[1].max().item()))
@@ -425,6 +350,6 @@ def test_tiles_make_room_for_long_captions(samples):
 def test_our_style_keeps_what_a_notebook_sets_while_we_draw():
     with mpl.rc_context():
         mpl.rcParams["interactive"] = False
-        with styled:
+        with style():
             mpl.rcParams["interactive"] = True  # as its backend does at a first figure
         assert mpl.rcParams["interactive"]

@@ -1,5 +1,8 @@
 """What became of the claims of an ablation: verdicts, and sentences."""
 
+from xml.etree import ElementTree
+
+import pytest
 from toys.small_study import HERE, THERE, save, scored, with_losses
 
 from reidlib.evaluation.statistics import UNCLAIMED
@@ -15,16 +18,59 @@ def test_rows_can_be_chosen_and_claims_follow(gather):
 
 
 def test_a_claim_is_judged_where_its_runs_are(gather):
-    found = claims.judged(gather(settings=[HERE]))
+    found = claims.tidy(gather(settings=[HERE]))
     assert found["verdict"].tolist() == ["replicated", "not run"]
     assert set(found["where"]) == {"plaza (drawn pedestrians)"}
-    assert found.loc["More is better.", "difference (points)"] == "+10.0"
-    assert found["metric"].tolist() == ["mAP", "rank-1"]
-    assert found["than"].tolist() == ["Baseline", "B/L+TEM"]
+    assert found["says"].tolist() == ["More is better.", "All is best."]
+    assert found["of"].tolist() == [
+        "B/L+TEM against Baseline, mAP",
+        "FA-Net (B/L+TEM+BG+IA+TAL+HPP) against B/L+TEM, rank-1",
+    ]
+    first = found.iloc[0]
+    assert first["difference"] == pytest.approx(10)
+    assert first["seeds_low"] == pytest.approx(10) == first["seeds_high"]
+    assert found.iloc[1][claims.NUMBERS].isna().all()
     better, best = claims.sentences(gather(settings=[HERE]))
     assert better.startswith("More is better. On plaza (drawn pedestrians), ")
     assert '"B/L+TEM" is 10.0 points of mAP above "Baseline" over 3 seeds' in better
     assert best == "All is best. On plaza: not run."
+
+
+def test_what_came_out_is_a_sentence_for_each_setting(gather):
+    said = claims.summary(gather()).data.split("\n\n")
+    here, there = "plaza (drawn pedestrians)", "plaza → station (drawn pedestrians)"
+    words = "**1 replicated**, **1 not run**."
+    assert said == [f"2 claims on {at}: {words}" for at in (here, there)]
+    only = claims.summary(gather(settings=[HERE], variants=["plain", "more"])).data
+    assert only == f"One claim on {here}: **1 replicated**."
+
+
+def test_the_numbers_lie_behind_and_the_verdict_is_first(gather):
+    text = claims.numbers(gather(settings=[HERE])).data
+    assert text.startswith("<details><summary>The numbers</summary>")
+    lines = [
+        [cell.text or "" for cell in row]
+        for row in ElementTree.fromstring(text).iter("tr")
+    ]
+    assert lines[0][:3] == ["claim", "verdict", "points"]
+    first, second = (dict(zip(lines[0], line, strict=True)) for line in lines[1:])
+    assert first["points"] == "+10.0" and first["over seeds"].startswith("+10.0 to")
+    assert (second["verdict"], second["points"]) == ("not run", "")
+    assert second["over queries"] == "–"
+    single = claims.numbers(gather(settings=[HERE], seeds=[1])).data
+    assert "inf" not in single and "–" in single
+
+
+def test_all_pages_are_counted_and_whole_methods_compared(gather, outputs):
+    study = gather(settings=[HERE])
+    counted = claims.counts({"toy_rows": study})
+    assert counted.loc["toy_rows", "plaza (drawn pedestrians)"].to_dict() == {
+        "replicated": 1,
+        "contradicted": 0,
+        "inconclusive": 0,
+        "not judged": 0,
+    }
+    assert claims.whole_methods([study]).empty, "no claim is on whole and baseline"
 
 
 def test_a_claim_on_a_row_that_did_not_learn_is_not_judged(gather, outputs):
@@ -34,8 +80,10 @@ def test_a_claim_on_a_row_that_did_not_learn_is_not_judged(gather, outputs):
     assert not claims.learned(study, "plain", HERE)
     assert claims.learned(study, "more", HERE), "two of three did"
     assert claims.learned(study, "full", HERE), "nobody ran it"
-    verdicts = claims.judged(study)["verdict"].tolist()
-    assert verdicts == ['not judged: "Baseline" did not learn', "not run"]
+    found = claims.tidy(study)
+    assert found["verdict"].tolist() == ["not judged", "not run"]
+    assert found["why"].tolist() == ['"Baseline" did not learn', ""]
+    assert "not judged: "Baseline" did" in claims.numbers(study).data
     why = 'More is better. On plaza: not judged, "Baseline" did not learn.'
     assert claims.sentences(study)[0] == why
     with_losses(outputs, "more", *3 * [[5.7, 5.7]])
@@ -48,7 +96,7 @@ def test_what_cannot_tell_whether_it_learned_is_judged(gather, outputs):
     study = gather(settings=[HERE])
     assert claims.learned(study, "plain", HERE), "one epoch has nothing before it"
     assert claims.learned(study, "more", HERE), "its history has no such loss"
-    assert claims.judged(study)["verdict"].iloc[0] == "replicated"
+    assert claims.tidy(study)["verdict"].iloc[0] == "replicated"
 
 
 def test_sentences_are_listed_sign_by_sign():

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -199,3 +200,13 @@ def test_every_direction_of_table_iii_is_planned(tmp_path, worlds):
     plans = sweep.plan(**asked, **places)
     there = settings_of(plans)
     assert {Setting(*pair) for pair in permutations(worlds, 2)} <= set(there)
+
+
+def test_rows_have_the_same_role_on_every_page(gather):
+    assert gather().roles == {"FA-Net (B/L+TEM+BG+IA+TAL+HPP)": "whole method"}
+    rows = [{"name": "baseline", "row": "B/L"}, {"name": "full"}]
+    ablation = gather().ablation.model_copy(
+        update={"variants": [params.Variant(**row, overrides={}) for row in rows]}
+    )
+    study = replace(gather(), ablation=ablation)
+    assert study.roles == {"B/L": "baseline", "full": "whole method"}

@@ -6,6 +6,7 @@ from toys.small_study import HERE, save, scored
 from reidrun.reports.study import Measure
 from reidrun.reports.tables import (
     beside_paper,
+    folded,
     learning,
     measured,
     printed,
@@ -26,6 +27,18 @@ def test_ours_and_theirs_stand_side_by_side_in_columns_of_their_own(gather):
     assert theirs["mAP"].tolist() == ["72.7", "73.5", "84.6"]
     assert theirs["rank-1"].tolist() == ["89.7", "90.9", "95.0"]
     assert list(theirs) == ["mAP", "rank-1"]
+
+
+def test_a_wide_table_shows_first_what_matters(gather):
+    wide = beside_paper(gather())
+    shown = folded(wide).data
+    first, _, rest = shown.partition("<details>")
+    titles = list(dict.fromkeys(title for title, _ in wide))
+    kept = [title for title in titles if title in first]
+    assert kept == ["ours, plaza (drawn pedestrians)", "paper, Market-1501"]
+    assert all(title.replace("→", "→") in rest for title in titles)
+    narrow = table(gather(settings=[HERE]))
+    assert folded(narrow) is narrow
 
 
 def test_the_papers_numbers_of_one_metric(gather):
