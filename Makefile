@@ -8,7 +8,7 @@ NOTEBOOKS = $(shell git ls-files 'notebooks/*.ipynb')
 test check: export OMP_NUM_THREADS := 1
 test check: export TQDM_DISABLE := 1
 
-.PHONY: demo test lab check format results gallery bench
+.PHONY: demo test lab check format results site gallery bench
 
 demo: .venv/ready  ## train all four papers on drawn pedestrians, two epochs each; pages and a table
 	$(BIN)/reid run fanet rganet flannet fba --on plaza -p epochs 2 -p also_on '[]' --outputs outputs/demo --html
@@ -29,10 +29,13 @@ format: .venv/ready  ## what `check` wants of code and notebooks, done
 	$(BIN)/ruff format .
 	$(STRIP) $(NOTEBOOKS)
 
-gallery: .venv/ready  ## executed notebooks in a browser, until Ctrl-C
+site: .venv/site  ## lessons, executed pages, documents and API as pages with search, in site/
+	$(BIN)/python -m sphinx -W --keep-going -q -j auto -c docs -d site/.doctrees . site
+
+gallery: site  ## the same in a browser, until Ctrl-C
 	$(BIN)/reid gallery
 
-results: .venv/ready  ## the README's table and outputs/index.html, from the runs in git
+results: .venv/ready  ## the README's table, from the runs in git
 	$(BIN)/reid results --write
 
 bench: .venv/ready  ## speed and memory, printed
@@ -40,6 +43,10 @@ bench: .venv/ready  ## speed and memory, printed
 	$(BIN)/python bench/bench_rganet.py
 	$(BIN)/python bench/bench_fba.py
 	$(BIN)/pytest -q -s -m bench tests
+
+.venv/site: .venv/ready
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[site]'
+	touch $@
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.11')"

@@ -36,14 +36,13 @@ _TWO_CAMERAS = (
     "Every query is of camera 0 and every gallery image of camera 1, whatever its name"
     " says, so that nothing is ignored. mAP and CMC at ranks 1, 3, 5 and 10."
 )
-PROTOCOLS = {
+PROTOCOLS = dict.fromkeys(TITLES, _SAME_CAMERA) | {
     "market1501": _MARKET_RULES,
     "occluded_duke": _OCCLUDED_DUKE_RULES,
     **dict.fromkeys(("occluded_reid", "p_dukemtmcreid"), _TWO_CAMERAS),
     **dict.fromkeys(("partial_ilids", "partial_reid"), _TWO_CAMERAS),
     **dict.fromkeys(RECIPES, _MARKET_RULES),
 }
-PROTOCOLS = dict.fromkeys(TITLES, _SAME_CAMERA) | PROTOCOLS
 PROTOCOLS["own"] = (
     f"{_SAME_CAMERA} Where camid is empty, only the query itself is ignored. Counts are"
     " shown, not compared; distractors of the layout with folders (pid 0) are wrong"
@@ -69,7 +68,7 @@ _DUKE_TERMS = (
     " work, choose another set."
 )
 _SIGNED = "For academic and educational use, given on a signed agreement."
-TERMS = {
+TERMS = dict.fromkeys(TITLES, _ACADEMIC) | {
     "dukemtmcreid": _DUKE_TERMS,
     "market1501": _MARKET_TERMS,
     "occluded_duke": _DUKE_TERMS,
@@ -78,7 +77,6 @@ TERMS = {
     **{name: _MSMT17_TERMS for name in TITLES if name.startswith("msmt17")},
     **{name: "Drawn here: no person was photographed." for name in RECIPES},
 }
-TERMS = dict.fromkeys(TITLES, _ACADEMIC) | TERMS
 TERMS["own"] = (
     "Yours: the people in it have to know and agree, as DATASETS.md says. Runs on it"
     " are treated as photographs, which git ignores."

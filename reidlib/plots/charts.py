@@ -5,7 +5,7 @@ What runs scored comes as a tidy frame: a row for each number, with columns benc
 handed in as a function of its values.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from reidlib.plots.style import (
     label_of,
     levels,
     new_chart,
+    new_figure,
     say_nothing,
     styled,
     to_array,
@@ -177,7 +178,7 @@ def feature_points(
     names = dict.fromkeys(name for plane in planes.values() for name in plane)
     colors = dict(zip(dict.fromkeys(group for group, _ in names), COLORS, strict=False))
     markers = dict(zip(dict.fromkeys(kind for _, kind in names), "o^sD", strict=False))
-    figure, axes = _axes(max(len(planes), 1))
+    figure, axes = _axes(max(len(planes), 1), make=new_figure)  # as pixels: many points
     for ax, (title, plane) in zip(axes, planes.items(), strict=False):
         for (group, kind), points in plane.items():
             look = {"color": colors[group], "marker": markers[kind], "markersize": 4}
@@ -192,10 +193,12 @@ def feature_points(
     return figure
 
 
-def _axes(count: int, **options: Any) -> tuple[Figure, list[Axes]]:
+def _axes(
+    count: int, make: Callable[..., Figure] = new_chart, **options: Any
+) -> tuple[Figure, list[Axes]]:
     """Panels in rows, as many side by side as a narrow screen can show."""
     columns, rows = min(count, PANELS), -(-count // PANELS)
-    figure = new_chart(CHART, HEIGHT * rows, layout="constrained")
+    figure = make(CHART, HEIGHT * rows, layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False, **options).flat)
     for ax in axes[count:]:
         ax.set_visible(False)

@@ -36,7 +36,7 @@ COMMANDS = {  # the module of each, imported when its command is given; and its 
     "search": ("search", "rank pictures of yours by a trained run"),
     "export": ("export", "write a trained run for torch.export or ONNX"),
     "results": ("results", "the table of all finished runs"),
-    "gallery": ("server", "executed notebooks in a browser"),
+    "gallery": ("server", "the site of executed pages, in a browser"),
     "data": ("data", "look at the folder of a benchmark"),
 }
 

@@ -1,4 +1,4 @@
-"""`reid results`: what finished runs scored, and the pages that show them."""
+"""`reid results`: what finished runs scored, and the README's table of them."""
 
 import argparse
 from pathlib import Path
@@ -22,14 +22,14 @@ def describe(command: argparse.ArgumentParser, root: Path) -> None:
     add("--variant", metavar="VARIANT", help="only its runs, e.g. baseline")
     text = "print every run and test as CSV: seeds, other searches, all scores"
     add("--csv", action="store_true", help=text)
-    text = "renew the README's table and outputs/index.html from the runs in git"
+    text = "renew the README's table from the runs in git"
     add("--write", action="store_true", help=text)
     add_folder(command, "--outputs", root / "outputs", "of the runs")
     command.set_defaults(command=show_results)
 
 
 def show_results(args: argparse.Namespace, root: Path) -> int:
-    """Print what is asked for of the runs under --outputs, or write the pages.
+    """Print what is asked for of the runs under --outputs, or write the table.
 
     Without a filter whole methods only: what was changed has hundreds of rows.
     """
@@ -71,9 +71,8 @@ def _print_summary(rows: pd.DataFrame, *, is_all: bool) -> None:
 
 
 def _write(outputs: Path, root: Path) -> None:
-    from reidrun.reports.pages import untracked_runs, write_pages  # slow
+    from reidrun.reports.pages import untracked_runs, write_readme  # slow
 
-    written = write_pages(root, outputs)
-    say(f"written: {', '.join(map(short, written))}")
+    say(f"written: {short(write_readme(root, outputs))}")
     if left := untracked_runs(outputs):
         say(f"{len(left)} runs are left out until git tracks them: {', '.join(left)}")

@@ -1,4 +1,4 @@
-"""`reid gallery`, on this machine: notebooks become pages when asked for."""
+"""`reid gallery`: the site that `make site` has built, on this machine alone."""
 
 import argparse
 from collections.abc import Callable
@@ -9,48 +9,51 @@ from pathlib import Path
 from typing import Any
 
 from reidrun.cli.arguments import add_folder
+from reidrun.cli.messages import short
 from reidrun.runs.errors import RunError
-from reidrun.runs.execute import as_page
 
 HOST = "127.0.0.1"  # other machines are not answered
+NAMES = {HOST, "localhost", ""}  # nor names that somebody else points here
 PORT = 8899  # not that of JupyterLab
 SAY = partial(print, flush=True)  # in a pipe too, before it waits
 
 
 def describe(command: argparse.ArgumentParser, root: Path) -> None:
     """Give `reid gallery` its arguments."""
-    text = "of this machine where they are shown (default: %(default)s)"
+    text = "of this machine where it is shown (default: %(default)s)"
     command.add_argument("--port", type=int, default=PORT, help=text)
-    add_folder(command, "--outputs", root / "outputs", "of the runs")
+    add_folder(command, "--site", root / "site", "that `make site` has written")
     command.set_defaults(command=show_gallery)
 
 
 def show_gallery(args: argparse.Namespace, root: Path) -> int:
-    """Show the executed notebooks under --outputs until Ctrl-C."""
-    show(args.outputs, args.port)
+    """Show the site until Ctrl-C."""
+    show(args.site, args.port)
     return 0
 
 
 class Pages(SimpleHTTPRequestHandler):
-    """The files of a folder; a notebook as the page that `reid run --html` writes."""
+    """The files of a folder, for those who ask this machine for them by its name."""
 
-    def do_GET(self) -> None:
-        """Answer with a page for a notebook, else with the file."""
-        path = Path(self.translate_path(self.path))
-        if path.suffix != ".ipynb" or not path.is_file():
-            super().do_GET()
-            return
+    def send_head(self) -> Any:
+        """Answer as the library does, but refuse other names and what lies outside."""
+        name, _, port = self.headers.get("Host", "").partition(":")
+        if name not in NAMES or not (port or "0").isdecimal():
+            return self._refuse(HTTPStatus.FORBIDDEN)
         try:
-            page = as_page(path).encode()
-        except Exception as error:  # nbformat and nbconvert raise what parsers raise
-            fault = HTTPStatus.INTERNAL_SERVER_ERROR
-            self.send_error(fault, f"{path.name} is no notebook", str(error))
-            return
-        self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.send_header("Content-Length", str(len(page)))
-        self.end_headers()
-        self.wfile.write(page)
+            path = Path(self.translate_path(self.path)).resolve()
+            inside = path.is_relative_to(Path(self.directory).resolve())
+            is_there = inside and path.exists()
+        except (OSError, ValueError):  # a name that no file can have
+            is_there = False
+        return super().send_head() if is_there else self._refuse(HTTPStatus.NOT_FOUND)
+
+    def _refuse(self, code: HTTPStatus) -> None:
+        self.send_error(code)  # in the library's words: a name would write headers
+
+    def list_directory(self, path: Any) -> None:
+        """A folder without a page shows nothing."""
+        return self._refuse(HTTPStatus.NOT_FOUND)
 
     def log_message(self, *_: Any) -> None:
         """Stay silent: a terminal is no log of who looked at what."""
@@ -62,11 +65,12 @@ def server(folder: Path, port: int) -> ThreadingHTTPServer:
     Raises RunError where the folder is not there or the port is taken.
     """
     if not folder.is_dir():
-        raise RunError(f"{folder.name} is no folder: try reid run")
+        raise RunError(f"{short(folder)} is not there: `make site` builds it")
     try:
         return ThreadingHTTPServer((HOST, port), partial(Pages, directory=str(folder)))
-    except OSError as error:
-        raise RunError(f"port {port}: {error.strerror}; try another --port") from None
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise RunError(f"port {port}: {why}; try another --port") from None
 
 
 def show(folder: Path, port: int, say: Callable[[str], Any] = SAY) -> None:

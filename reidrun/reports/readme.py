@@ -25,7 +25,7 @@ START = "<!-- results: `make results` writes these lines -->"
 END = "<!-- end of results -->"
 COLUMNS = ["method", "trained and tested on", "the paper, photographs"]
 COLUMNS += ["ours, drawn pedestrians", "ours, photographs", "command"]
-README, INDEX = "README.md", "index.html"
+README = "README.md"
 NOTHING = "–"  # in a cell of two numbers, for the one that a paper does not print
 
 

@@ -1,12 +1,11 @@
-"""The gallery in a browser: notebooks come as pages, other files as they are."""
+"""The site in a browser: to this machine's names alone, and nothing from outside it."""
 
+import socket
 import threading
 from contextlib import contextmanager
-from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
-from toys.small_runs import image, write_notebook
 
 from reidrun.cli import server as showing
 from reidrun.runs.errors import RunError
@@ -16,51 +15,74 @@ from reidrun.runs.errors import RunError
 def listening(folder):
     with showing.server(folder, 0) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://{showing.HOST}:{server.server_port}"
+        yield server.server_port
         server.shutdown()
 
 
-def test_notebooks_come_as_pages_and_files_as_they_are(tmp_path):
-    write_notebook(tmp_path / "runs/full+epochs=1-s0/run.ipynb", image())
-    (tmp_path / "index.html").write_text("<p>cards</p>")
-    with listening(tmp_path) as address:
-        with urlopen(f"{address}/") as answer:
-            assert answer.read() == b"<p>cards</p>"
-        with urlopen(f"{address}/runs/full%2Bepochs%3D1-s0/run.ipynb?x=1") as answer:
-            assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-            page = answer.read().decode()
-    assert '<h1 id="A-toy">A toy' in page
-    assert "data:image/png;base64," in page
+@pytest.fixture
+def site(tmp_path):
+    """A site, and beside it what nobody should see."""
+    folder = tmp_path / "site"
+    (folder / "empty").mkdir(parents=True)
+    (folder / "index.html").write_text("<p>home</p>")
+    (tmp_path / "secret.txt").write_text("SECRET")
+    (folder / "link.txt").symlink_to("../secret.txt")
+    (folder / "up").symlink_to("..")
+    (folder / "near.html").symlink_to("index.html")
+    return folder
+
+
+def asked(port: int, path: str, host: str = "127.0.0.1", method: str = "GET") -> bytes:
+    with socket.create_connection(("127.0.0.1", port), 60) as connection:
+        head = f"{method} {path} HTTP/1.0\r\nHost: {host}\r\n\r\n"
+        connection.sendall(head.encode())
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_files_come_as_they_are(site):
+    with listening(site) as port:
+        with urlopen(f"http://localhost:{port}/?x=1") as answer:
+            assert answer.read() == b"<p>home</p>"
+            assert answer.headers["Content-Type"] == "text/html"
+        for host in ("localhost", f"127.0.0.1:{port}", f"localhost:{port}"):
+            assert b"<p>home</p>" in asked(port, "/index.html", host)
+        assert b"<p>home</p>" in asked(port, "/near.html"), "a link inside"
+        assert asked(port, "/", method="HEAD").startswith(b"HTTP/1.0 200")
 
 
 @pytest.mark.parametrize(
-    ("place", "code"),
+    "host", ["attacker.example", "127.0.0.1.attacker.example", "localhost:x", "[::1"]
+)
+def test_another_name_is_refused(site, host):
+    with listening(site) as port:
+        for method in ("GET", "HEAD"):
+            answer = asked(port, "/index.html", host, method)
+            assert answer.startswith(b"HTTP/1.0 403") and b"home" not in answer
+
+
+@pytest.mark.parametrize(
+    "path",
     [
-        ("absent.ipynb", 404),
-        ("broken.ipynb", 500),
-        ("../secret.txt", 404),
-        ("%2e%2e/secret.txt", 404),
-        ("%2e%2e/other.ipynb", 404),
+        *("/absent.html", "/../secret.txt", "/%2e%2e/secret.txt", "/link.txt"),
+        *("/up/secret.txt", "/up/", "/empty/", "/a%00", "/" + "a" * 5000),
+        *("/bad%0d%0aX-Injected:%201%0d%0a.html", "/%E6%A8%A1%E5%9E%8B.ipynb"),
     ],
 )
-def test_what_is_not_there_or_no_notebook_is_refused(tmp_path, place, code):
-    folder = tmp_path / "outputs"
-    folder.mkdir()
-    (folder / "broken.ipynb").write_text("{")
-    (tmp_path / "secret.txt").write_text("not for the browser")
-    write_notebook(tmp_path / "other.ipynb")
-    with listening(folder) as address, pytest.raises(HTTPError) as error:
-        urlopen(f"{address}/{place}")
-    with error.value:
-        assert error.value.code == code
+def test_what_is_not_there_or_lies_outside_is_refused(site, path):
+    with listening(site) as port:
+        answer = asked(port, path)
+    assert answer.startswith(b"HTTP/1.0 404")
+    assert b"SECRET" not in answer and b"\r\nX-Injected" not in answer
 
 
 def test_a_folder_or_port_that_cannot_be_had_is_named(tmp_path):
-    with pytest.raises(RunError, match="absent is no folder"):
+    with pytest.raises(RunError, match="absent is not there: `make site` builds it"):
         showing.server(tmp_path / "absent", 0)
     taken = pytest.raises(RunError, match=r"port \d+: .*in use; try another --port")
     with showing.server(tmp_path, 0) as server, taken:
         showing.server(tmp_path, server.server_port)
+    with pytest.raises(RunError, match="port 70000: .*; try another --port"):
+        showing.server(tmp_path, 70000)
 
 
 def test_ctrl_c_ends_it(tmp_path, monkeypatch):

@@ -83,7 +83,7 @@ def test_a_claim_on_a_row_that_did_not_learn_is_not_judged(gather, outputs):
     found = claims.tidy(study)
     assert found["verdict"].tolist() == ["not judged", "not run"]
     assert found["why"].tolist() == ['"Baseline" did not learn', ""]
-    assert "not judged: "Baseline" did" in claims.numbers(study).data
+    assert 'not judged: "Baseline" did' in claims.numbers(study).data
     why = 'More is better. On plaza: not judged, "Baseline" did not learn.'
     assert claims.sentences(study)[0] == why
     with_losses(outputs, "more", *3 * [[5.7, 5.7]])

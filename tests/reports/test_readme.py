@@ -5,15 +5,15 @@ import subprocess
 from statistics import mean, stdev
 
 import pytest
-from toys.small_runs import image, write_notebook, write_record
+from toys.small_runs import write_record
 
 from reidlib.benchmarks import BENCHMARKS
 from reidrun.cli import main as cli
 from reidrun.reports.pages import (
-    made_pages,
-    stale_pages,
+    is_stale,
+    made_readme,
     untracked_runs,
-    write_pages,
+    write_readme,
 )
 from reidrun.reports.published import HEADLINES
 from reidrun.reports.readme import (
@@ -239,43 +239,27 @@ def test_only_the_lines_between_the_marks_change():
     assert between_marks(made, "| a |") == made
 
 
-def test_both_files_are_rebuilt_from_the_runs_alone(house):
+def test_the_table_is_rebuilt_from_the_runs_alone(house):
     outputs, readme = house / "outputs", house / "README.md"
-    index = outputs / "index.html"
-    assert stale_pages(house, outputs) == [readme, index]
+    assert is_stale(house, outputs)
     folder = write_record(outputs)
-    write_notebook(folder / "run.ipynb", image())
-    assert write_pages(house, outputs) == [readme, index]
-    assert stale_pages(house, outputs) == []
-    before = readme.read_bytes(), index.read_bytes()
-    write_pages(house, outputs)
-    assert (readme.read_bytes(), index.read_bytes()) == before
+    assert write_readme(house, outputs) == readme
+    assert not is_stale(house, outputs)
+    before = readme.read_bytes()
+    write_readme(house, outputs)
+    assert readme.read_bytes() == before
 
     write_record(outputs, seed=1)
-    assert stale_pages(house, outputs) == [readme]
-    write_pages(house, outputs)
+    assert is_stale(house, outputs)
+    write_readme(house, outputs)
     readme.write_text(readme.read_text().replace("50.0", "60.0"))
-    assert stale_pages(house, outputs) == [readme]
+    assert is_stale(house, outputs)
     readme.write_text(
         readme.read_text().replace("60.0", "50.0").replace("More", "Less")
     )
-    assert stale_pages(house, outputs) == [], "the rest is written by hand"
+    assert not is_stale(house, outputs), "the rest is written by hand"
     (folder / "metrics.json").unlink()
-    assert stale_pages(house, outputs) == [readme, index]
-
-
-def test_a_figure_counts_by_what_it_was_made_of(house):
-    outputs = house / "outputs"
-    index = outputs / "index.html"
-    path = write_record(outputs) / "run.ipynb"
-    write_notebook(path, image(color="navy"))
-    write_pages(house, outputs)
-    text = index.read_text()
-    assert "base64,/9j/" in text
-    index.write_text(text.replace("base64,/9j/", "base64,abc/"))
-    assert stale_pages(house, outputs) == [], "another library compresses otherwise"
-    write_notebook(path, image(color="red"))
-    assert stale_pages(house, outputs) == [index]
+    assert is_stale(house, outputs)
 
 
 def test_git_decides_what_is_shown(house, table):
@@ -287,33 +271,32 @@ def test_git_decides_what_is_shown(house, table):
         write_record(outputs, name)
     added = ["git", "-C", str(outputs), "add", "plaza"]
     subprocess.run(added, check=True)
-    readme = made_pages(house, outputs)[house / "README.md"]
+    readme = made_readme(house, outputs)
     assert "`plaza`" in readme and "`station`" not in readme and "`smoke`" not in readme
     assert untracked_runs(outputs) == ["station/toy/full-s0"]
     (outputs / "plaza/toy/full-s0/metrics.json").unlink()
-    assert "`plaza`" not in made_pages(house, outputs)[house / "README.md"]
+    assert "`plaza`" not in made_readme(house, outputs)
 
 
 def test_a_run_that_git_takes_or_loses_makes_the_table_stale(house):
-    outputs, readme = house / "outputs", house / "README.md"
+    outputs = house / "outputs"
     subprocess.run(["git", "init", "-q", str(house)], check=True)
-    write_pages(house, outputs)
+    write_readme(house, outputs)
     record = write_record(outputs) / "metrics.json"
-    assert stale_pages(house, outputs) == [], "nobody else has it yet"
+    assert not is_stale(house, outputs), "nobody else has it yet"
     subprocess.run(["git", "-C", str(outputs), "add", "."], check=True)
-    assert stale_pages(house, outputs) == [readme]
-    write_pages(house, outputs)
-    assert stale_pages(house, outputs) == []
+    assert is_stale(house, outputs)
+    write_readme(house, outputs)
+    assert not is_stale(house, outputs)
     record.unlink()
-    assert stale_pages(house, outputs) == [readme]
+    assert is_stale(house, outputs)
 
 
-# The README and the gallery of this repository
+# The README of this repository
 
 
-def test_the_readme_and_the_gallery_are_what_the_committed_runs_say():
-    late = [path.name for path in stale_pages(ROOT, ROOT / "outputs")]
-    assert not late, f"{late}: stale, make results"
+def test_the_readme_is_what_the_committed_runs_say():
+    assert not is_stale(ROOT, ROOT / "outputs"), "make results"
 
 
 def rows_of_the_readme() -> list[list[str]]:
