@@ -7,7 +7,7 @@ import warnings
 
 import lazy_loader
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # tqdm asks notebooks for a widget package; plain bars are what is wanted here.
 warnings.filterwarnings("ignore", message="IProgress not found")

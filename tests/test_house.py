@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from reidlib import __version__
 from reidlib.benchmarks import USE
 from reidrun.runs.environment import ROOT
 
@@ -85,7 +86,9 @@ def test_every_dependency_is_used_and_every_import_is_listed():
 
 def test_what_only_tests_use_is_in_the_dev_extra():
     local = {
-        path.stem for room in ("tests", "bench") for path in (ROOT / room).glob("*.py")
+        path.stem
+        for room in ("tests", "bench", "docs")
+        for path in (ROOT / room).glob("*.py")
     }
     used = modules_imported("tests") - local - OURS - {"toys"}
     listed = {module_of(name) for name in DEPENDENCIES | DEV}
@@ -123,11 +126,17 @@ def test_documents_call_targets_that_exist(document):
 
 
 def test_the_makefile_has_its_names_and_the_gate_calls_test():
-    wanted = {"demo", "test", "lab", "check", "results", "bench"}
+    wanted = {"demo", "test", "lab", "check", "results", "site", "bench"}
     assert targets() >= wanted
     commands = (ROOT / ".ci" / "run").read_text().splitlines()
     assert [line for line in commands if "make" in line.split()] == ["make test"]
     assert (ROOT / ".ci" / "run").stat().st_mode & 0o111, "it can be executed"
+
+
+def test_the_forge_runs_the_gate_and_builds_the_site():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/check.yml").read_text())
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    assert [s["run"] for s in steps if "run" in s] == [".ci/run", "make site"]
 
 
 def test_links_in_documents_and_notebooks_lead_somewhere():
@@ -164,6 +173,21 @@ def test_tracked_files_are_small():
         if path.stat().st_size > budget.get(path.suffix, 1 << 20)
     ]
     assert not large
+
+
+def test_one_version_is_told_everywhere():
+    said = f"version: {__version__}", f"version = {{{__version__}}}"
+    for name, line in zip(("CITATION.cff", "CITATION.bib"), said, strict=True):
+        assert line in (ROOT / name).read_text()
+    assert f"\n## {__version__}\n" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_both_citations_name_the_same_works():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    titles = [citation["title"], *(work["title"] for work in citation["references"])]
+    written = " ".join((ROOT / "CITATION.bib").read_text().split())
+    assert [title for title in titles if f"{{{title}}}" not in written] == []
+    assert written.count("@") == len(titles)
 
 
 def test_the_citation_names_the_four_papers():
