@@ -35,6 +35,7 @@ exclude_patterns = ["**/.ipynb_checkpoints", "docs/_*", "docs/conf.py"]
 templates_path = ["_templates"]
 
 nb_execution_mode = "off"
+nb_code_prompt_show = nb_code_prompt_hide = "{type}"
 nb_render_markdown_format = "myst"
 nb_ipywidgets_js = {}  # they would be fetched from a network
 myst_enable_extensions = ["dollarmath", "attrs_block"]
@@ -78,9 +79,16 @@ def read_page(app: Sphinx, name: str, source: list[str]) -> None:
             LOG.info("%s: %s", path.relative_to(ROOT), fault, color="yellow")
 
 
-def read_docstring(app: Sphinx, what: str, name: str, obj, options, lines) -> None:
-    """Set a docstring as it was written; under it the equations that lessons show."""
-    lines[:] = site_pages.as_rst(lines) + site_pages.equations(ROOT).get(name, [])
+def set_docstring(app: Sphinx, what: str, name: str, obj, options, lines) -> None:
+    """Set a docstring as it was written."""
+    lines[:] = site_pages.as_rst(lines)
+
+
+def add_equations(app: Sphinx, what: str, name: str, obj, skip: bool, options) -> None:
+    """Put under a docstring the equations of the lesson that shows it, once."""
+    lines = site_pages.equations(ROOT).get(name, [])
+    if lines and lines[1] not in obj.docstring:
+        obj.docstring += "\n" + "\n".join(lines)
 
 
 class ResultsPicture(SphinxDirective):
@@ -96,5 +104,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Connect all of it."""
     app.connect("source-read", read_page)
     app.add_directive("results-picture", ResultsPicture)
-    app.connect("autodoc-process-docstring", read_docstring)
+    app.connect("autodoc-process-docstring", set_docstring)
+    app.connect("autoapi-skip-member", add_equations)
     return {"parallel_read_safe": True}

@@ -86,11 +86,15 @@ def _readable(text: str) -> NotebookNode:
 
 
 def _lesson(book: NotebookNode, path: Path, root: Path) -> None:
-    whole = "outputs" in path.relative_to(root).parts or path.parent.name == "ablations"
+    """Fold code away: of a lesson its setting up, of a page of results all of it."""
+    place = path.relative_to(root).parts
+    is_page = "ablations" in place or (place[0] == "outputs" and len(place) != 5)
     for cell in book.cells:
         tags = cell.metadata.setdefault("tags", [])
-        skipped = cell.id in SETUP or HIDDEN & {*tags}
-        if cell.cell_type == "code" and (whole or skipped):
+        skipped = cell.id in SETUP or bool(HIDDEN & {*tags})
+        if cell.cell_type == "code" and is_page and skipped:
+            tags.append("remove-cell")
+        elif cell.cell_type == "code" and (is_page or skipped):
             tags.append("hide-input")
     for cell, names in shown_beside(book, root):
         links = (f"{{py:obj}}`{n.split('.')[-1]} <{n}>`" for n in names)

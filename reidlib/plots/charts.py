@@ -34,6 +34,7 @@ from reidlib.plots.style import (
 )
 
 PANELS, HEIGHT = 2, 2.6  # side by side; inches of a row of them
+TICK = 8  # points, where many values are named
 TITLE = CHART / PANELS - 0.6  # inches of a panel's title
 ABOVE = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2}  # of all points
 RUN = {"color": COLORS[0], "alpha": 0.5, "s": 25, "linewidth": 0}  # a dot
@@ -160,7 +161,7 @@ def value_curve(
         sns.scatterplot(own, **axis, **RUN, zorder=3)
         if logarithmic:
             ax.set_xscale("log", base=2)
-        ax.set_xticks(numbers, [f"{value:g}" for value in numbers])
+        ax.set_xticks(numbers, [f"{value:g}" for value in numbers], fontsize=TICK)
         ax.set(xlabel=xlabel, ylabel=label_of(ours), title=in_lines(name, TITLE))
     if not benchmarks:
         say_nothing(axes[0])

@@ -34,9 +34,9 @@ from reidlib.plots.style import (
     styled,
 )
 
-LETTER, SMALL = 0.069, 8.5  # of a line's words: inches of a letter, points
+LETTER, SMALL = 0.073, 9  # of a line's words: inches of a letter, points
 BELOW, ABOVE = 0.19, 0.13  # inches under a line, and from it to its words
-ZERO = 0.2  # of a line's height: half the mark of zero
+ZERO = 0.09  # inches: half the mark of zero
 RING = {"markersize": 8, "markerfacecolor": "none", "linewidth": 1.2, "color": BLACK}
 NO_ROLES: Mapping[str, str] = MappingProxyType({})
 MARKS = {  # what a verdict looks like; other words stand in the place of a line
@@ -99,9 +99,10 @@ def claim_forest(claims: pd.DataFrame) -> Figure:
     claims = claims.assign(words=claims["says"] + "\n" + claims["of"])
     words, places = levels(claims["words"]), levels(claims["where"])
     figure, axes = _panels(words, places, foot=1.05, sharex=True)
+    line = BELOW / (axes[0].get_ylim()[0] - max(len(words), 1) + 1)  # inches
     for ax, place in zip(axes, places, strict=False):
         for _, claim in claims[claims["where"] == place].iterrows():
-            _effect(ax, words.index(claim["words"]), claim)
+            _effect(ax, words.index(claim["words"]), claim, ZERO / line)
     _finish(axes, len(words), axes[0].get_ylim())
     label = "points; right of zero: as the paper says"
     figure.supxlabel(label, y=0.6 / figure.get_figheight(), fontsize=SMALL + 1)
@@ -130,7 +131,7 @@ def _panels(
     place = {"bottom": foot / height, "top": 1 - head / height}
     figure.subplots_adjust(left=0.02, right=0.98, wspace=0.1, **place)
     for ax, title in zip(axes, titles, strict=False):
-        ax.set_title(title)
+        ax.set_title(title, fontsize=SMALL)
         ax.patch.set_visible(False)  # or it would hide the words
     look = {"transform": axes[0].get_yaxis_transform(), "fontsize": SMALL}
     for row, text in enumerate(said):
@@ -165,12 +166,12 @@ def _dots(
     return None
 
 
-def _effect(ax: Axes, row: int, claim: pd.Series) -> None:
+def _effect(ax: Axes, row: int, claim: pd.Series, zero: float) -> None:
     if claim["verdict"] not in MARKS:
         place = {"ha": "center", "va": "center", "color": GRAY, "fontsize": SMALL}
         ax.text(0, row, claim["verdict"], **place, backgroundcolor="white")
         return
-    ax.plot([0, 0], [row - ZERO, row + ZERO], color=BLACK, linewidth=1.2, zorder=1)
+    ax.plot([0, 0], [row - zero, row + zero], color=BLACK, linewidth=1.2, zorder=1)
     mark = MARKS[claim["verdict"]]
     for name, width, alpha in (("queries", 6, 0.3), ("seeds", 1.4, 1)):
         ends = [claim[f"{name}_{end}"] for end in ("low", "high")]

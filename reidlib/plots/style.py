@@ -19,7 +19,7 @@ from torch import Tensor
 
 DPI = 80
 WIDTH = 9.0  # inches: a notebook's
-CHART = 5.4  # inches: what a narrow screen makes two thirds of
+CHART = 4.8  # inches: what a narrow screen makes three quarters of
 LETTER, LINE = 0.078, 0.17  # inches: a title's letter, a line
 WHOLE_WORDS = {"break_long_words": False, "break_on_hyphens": False}
 MATCH, WRONG, BLACK = "#009E73", "#D55E00", "#333333"  # Okabe & Ito

@@ -30,7 +30,11 @@ def test_a_run_says_first_what_came_out(tmp_path):
     assert said.endswith("| plaza | 25.0 | 62.5 | drawn pedestrians |")
     injected = book.cells[2]
     assert "hide-input" in injected.metadata.tags
-    assert "hide-input" in book.cells[4].metadata.tags, "readers come for the figures"
+    assert "hide-input" not in book.cells[4].metadata.tags, "code is part of a lesson"
+    table = tmp_path / "outputs/plaza/toy/table.ipynb"
+    write_notebook(table, image(), parameters="x = 1")
+    tags = [cell.metadata.tags for cell in shown(table, tmp_path).cells]
+    assert tags[1][-1] == "remove-cell" and tags[3] == ["hide-input"]
 
 
 def test_a_lesson_keeps_its_code_but_for_the_parameters(tmp_path):
