@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from reidlib.benchmarks import USE
 from reidlib.data.pictures import read_picture
 from reidlib.reading import shown
-from reidrun.reports.gallery import rendered
 
 SHOWN = 50  # queries on the page
 SIZE, QUALITY = (192, 256), 80  # pixels and JPEG quality of a picture on it
-TEMPLATE = "search.html"
+TEMPLATES = Path(__file__).parents[1] / "assets"
 
 
 class Answer(NamedTuple):
@@ -59,8 +59,15 @@ def search_page(
         ]
         first = Answer(*_small(query, known), shown(query), None, None)
         lists.append((first, answers))
-    return rendered(
-        TEMPLATE,
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("search.html").render(
         lists=lists,
         queries=len(names),
         settings=settings,
