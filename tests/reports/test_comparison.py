@@ -60,7 +60,7 @@ def test_differences_are_those_of_the_queries(tmp_path, ranks):
     assert table.loc["mAP", "difference"] == f"{100 * gains.mean():+.1f}"
     assert table.loc["mAP", "first"] == f"{100 * (1 / better[valid]).mean():.1f}"
     assert table.loc["mAP", "the first is"] == "higher"
-    assert table.loc["rank-1", "difference"] == "+0.0"
+    assert table.loc["rank-1", "difference"] == "0.0"
     assert table.loc["rank-1", "the first is"] == "not told apart"
     queries = [
         read_queries(folder).set_index("pid", append=True) for folder in (first, second)
@@ -77,7 +77,7 @@ def test_only_what_both_were_tested_on_is_compared(tmp_path, ranks):
     table = compare_runs(first, second)
     assert list(table["tested on"].unique()) == ["plaza", "station"]
     assert set(table["pictures"]) == {"drawn pedestrians"}
-    assert set(table["difference"]) == {"+0.0"}
+    assert set(table["difference"]) == {"0.0"}
     third = run(tmp_path, "c", ranks, ["avenue"])
     with pytest.raises(RunError, match="no test is in both.*plaza.*avenue"):
         compare_runs(first, third)
