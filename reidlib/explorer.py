@@ -24,6 +24,7 @@ from reidlib.models.rganet_prompts import REGIONS
 from reidlib.plots import image_grid, mask_overlays
 
 Maps = dict[str, Tensor]
+SHARES = fanet.IN_UNIT_RANGE | {name for names in REGIONS.values() for name in names}
 REMEDY = (
     "A query can be chosen here where the extra [explore] is installed: pip install -e"
     " '.[explore]'"
@@ -91,7 +92,8 @@ LOOKS: dict[str, Callable[[nn.Module, Sequence[Sample], Tester], Maps]] = {
 def overlays(embedder: Embedder, paths: Sequence[Path]) -> Figure | None:
     """The maps of pictures laid over them, a row each; None of a model without maps."""
     maps = maps_of(embedder, paths)
-    return mask_overlays(paths, maps) if maps else None
+    shares = SHARES & maps.keys()
+    return mask_overlays(paths, maps, in_unit_range=shares) if maps else None
 
 
 def explore(embedder: Embedder, ranking: pd.DataFrame) -> object:
