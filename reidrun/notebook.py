@@ -31,11 +31,12 @@ from reidrun.reports.claims import as_list
 from reidrun.reports.published import HEADLINES, published
 from reidrun.reports.study import Study, gather
 from reidrun.runs import sweep
-from reidrun.runs.environment import environment
+from reidrun.runs.environment import ROOT, environment
 from reidrun.runs.errors import ParameterError
 from reidrun.runs.folder import flat, recorded, save_run, summary, write_scores
 from reidrun.runs.injected import check_parameters, declared
 from reidrun.runs.names import Tested, row_name, run_folder
+from reidrun.runs.params import read_ablation
 from reidrun.runs.progress import missing_tensorboard
 from reidrun.watching import Watch, follow_trainings, is_live
 
@@ -234,13 +235,14 @@ def open_study(parameters: Mapping[str, Any]) -> Study:
     declared(parameters, READ_AT_OPENING)
     asked = {name: parameters[name] for name in OF_PLANS}
     places = {name: Path(parameters[name]) for name in ("outputs", "data_root")}
-    plans, failures = sweep.plan(**asked, **places), []
+    ablation = read_ablation(ROOT / "params", parameters["ablation"])
+    plans, failures = sweep.plan(**asked, **places, rows=ablation.variants), []
     if parameters["run_missing"]:
         failures = sweep.run(plans, parameters["jobs"])
     missing = sweep.missing(plans)
     said = f"{len(plans)} runs, {len(missing)} missing, {len(failures)} failed"
     display(Markdown(said))
-    study = gather(parameters["ablation"], plans)
+    study = gather(ablation, plans)
     if study.left_out:
         display(as_list(["damaged and left out:", *study.left_out]))
     return study

@@ -59,7 +59,7 @@ WITHIN_RUNNING: dict[str, set[str]] = {
     "watching": {"runs"},
     "notebook": {"runs", "reports", "watching"},
 }
-FOR_TYPES = {"evaluation.metrics"}  # reidrun's, for a type checker alone: it has torch
+FOR_TYPES = {"evaluation.metrics", "evaluation.search"}  # reidrun sees no torch there
 ONLY_TORCH = (
     *("losses", "models"),
     *("evaluation/metrics.py", "evaluation/ranks.py", "evaluation/rerank.py"),
@@ -166,7 +166,7 @@ TYPED = "if TYPE_CHECKING:\n    from reidlib.evaluation."
         ("reidrun.reports.study", "from reidlib.evaluation import statistics", True),
         ("reidlib", "import reidlib.models", False),
         ("reidrun.runs.folder", TYPED + "metrics import Scores", True),
-        ("reidrun.runs.folder", TYPED + "search import Search", False),
+        ("reidrun.runs.folder", TYPED + "cost import Cost", False),
         ("reidrun.runs.folder", "from reidlib.evaluation import metrics", False),
         ("reidlib.models.fanet", TYPED + "metrics import Scores", False),
     ],

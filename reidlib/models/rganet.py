@@ -71,8 +71,9 @@ def masked_mean(patches: Tensor, masks: Tensor) -> Tensor:
 class RegionMemory(nn.Module):
     """Centres C_j (N, D) of the regions' features (Sec. III-D); empty until `start`.
 
-    kept, threshold   weight of the old centre; the alpha above which a region moves it
-    pass_rates        share (N,) of regions above it, a mean over all updates
+    kept        weight of the old centre
+    threshold   of alpha, above which a region moves its centre
+    pass_rates  share (N,) of regions above it, a mean over all updates
     """
 
     def __init__(self, shape: tuple[int, int], kept: float, threshold: float) -> None:
@@ -118,10 +119,12 @@ class RGANet(nn.Module):
     regions      none (the baseline) | stripe (Table V, 1-4) | text (5-8)
     assessment   none (w = 1) | even (w = 1 / N) | dai (alpha) | iai (beta) | both
     ram          w is the softmax | the mean of the indicators; beta alone is a softmax
-    dai_alone    w of alpha alone is its softmax | alpha      dai_bias  of W_a, Eq. 4
-    gamma        of Eq. 1      threshold  of alpha, above which regions move centres
+    dai_alone    w of alpha alone is its softmax | alpha itself
+    dai_bias     W_a^T F of Eq. 4 has a bias
+    gamma        of Eq. 1
     class_token  is the global feature, in place of the mean over patches
     momentum     m_u of Eq. 5, the weight of the old centre (as printed) | the new
+    threshold    of alpha, above which a region moves its centre
     """
 
     LOADED = ("image_tower",)
@@ -264,12 +267,8 @@ def objective(
     triplet = partial(
         triplet_loss, labels=batch.labels, margin=margin, soft_margin=soft_margin
     )
-    identity = partial(  # (B,), not yet a mean
-        F.cross_entropy,
-        target=batch.labels,
-        label_smoothing=label_smoothing,
-        reduction="none",
-    )
+    smoothed = {"target": batch.labels, "label_smoothing": label_smoothing}
+    identity = partial(F.cross_entropy, **smoothed, reduction="none")  # (B,)
     pooled, regions, weights = output.embedding
     terms = {"identity": identity(output.logits).mean(), "triplet": triplet(pooled)}
     if output.region_logits is not None:

@@ -208,20 +208,16 @@ class Study:
 
 
 def gather(
-    name: str,
+    ablation: Ablation,
     plans: Sequence[Plan],
     settings: Sequence[Setting] = (),
-    *,
-    root: Path = ROOT,
 ) -> Study:
     """Read those runs of an ablation that are finished; damaged ones are left out.
 
-    name       of a file in params/ablations below `root`, e.g. fanet_components
     plans      its runs, as sweep.plan gives them; variants without a plan are no rows
     settings   to be looked at first; by default all that the plans train and test on
     """
-    planned = {plan.variant for plan in plans}
-    ablation = _only(read_ablation(root / "params", name), planned)
+    ablation = _only(ablation, {plan.variant for plan in plans})
     folders: dict[tuple[str, Setting], dict[int, Path]] = {}
     queries: dict[tuple[str, Setting], dict[int, pd.DataFrame]] = {}
     left_out, complete = [], [plan for plan in plans if is_complete(plan.folder)]
@@ -255,8 +251,9 @@ def gather_all(
         asked = {n: sorted(own[n].unique().tolist()) for n in ("benchmark", "seed")}
         where = {"outputs": outputs, "data_root": root / "data", "root": root}
         many = {"benchmarks": asked["benchmark"], "seeds": asked["seed"]}
-        plans = sweep.plan(ablation=name, **many, **where)
-        studies[name] = gather(name, plans, root=root)
+        ablation = read_ablation(root / "params", name)
+        plans = sweep.plan(ablation=name, rows=ablation.variants, **many, **where)
+        studies[name] = gather(ablation, plans)
     return studies
 
 

@@ -68,17 +68,19 @@ def plan(
     variants: Sequence[str] = (),
     scale: str | None = None,
     overrides: Mapping[str, Any] | None = None,
+    rows: Sequence[params.Variant] = (),
     root: Path = ROOT,
 ) -> list[Plan]:
     """Plan the runs of an ablation, all of a seed before the next seed.
 
     ablation     a file of params/ablations by name, e.g. "fanet_components"
     variants     of the ablation; all where it is empty
+    rows         its variants, where they were read before
     The rest is as in `make_plans`. Raises ParameterError for what is unknown, and
     RunError where a folder holds a run with other parameters.
     """
     _refuse_what_needs_no_runs(ablation, root)
-    rows = params.read_ablation(root / "params", ablation).variants
+    rows = rows or params.read_ablation(root / "params", ablation).variants
     known = [row.name for row in rows]
     for name in variants:
         if name not in known:

@@ -11,6 +11,7 @@ from reidlib.evaluation.metrics import Scores
 from reidrun.reports.study import Study, gather
 from reidrun.runs.folder import save_run
 from reidrun.runs.names import Tested
+from reidrun.runs.params import read_ablation
 from reidrun.runs.plans import Plan, Setting
 
 HERE, THERE = Setting("plaza", "plaza"), Setting("plaza", "station")
@@ -81,7 +82,7 @@ def open_toy(
 ) -> Study:
     """The study of those runs that such plans would make."""
     plans = [_planned(root / "outputs", name, seed) for name in rows for seed in seeds]
-    return gather("toy_rows", plans, settings, root=root)
+    return gather(read_ablation(root / "params", "toy_rows"), plans, settings)
 
 
 def _planned(outputs: Path, variant: str, seed: int) -> Plan:
