@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from reidlib.files import write_text
-from reidlib.reading import read_json, read_text
+from reidlib.reading import read_json, read_text, reading
 from reidrun.runs.errors import RunError
 from reidrun.runs.folder import AGAIN, ERROR_LOG, MARKS, is_complete
 
@@ -108,7 +108,7 @@ def progress_of(folder: Path) -> Progress:
     rows = _history(folder / HISTORY)
     loss = _number(rows[-1].get("loss", "")) if rows else None
     pace = _pace(folder / PACE)
-    error = _last_line(folder / ERROR_LOG)
+    error = last_line(folder / ERROR_LOG)
     state, left = "stopped", None
     if is_running(folder):
         state, error, left = "running", "", _left(pace, len(rows))
@@ -130,9 +130,12 @@ def _history(path: Path) -> list[dict[str, str]]:
 
 def _pace(path: Path) -> dict[str, Any]:
     try:
-        return read_json(path, AGAIN, raises=RunError)
+        with reading(path, AGAIN, raises=RunError):
+            pace = read_json(path, AGAIN, raises=RunError)
+            epochs, seconds = int(pace["epochs"]), [float(s) for s in pace["seconds"]]
     except FileNotFoundError:
         return {}
+    return {"epochs": epochs, "seconds": seconds}
 
 
 def _left(pace: Mapping[str, Any], done: int) -> float | None:
@@ -146,7 +149,8 @@ def _number(text: str) -> float | None:
     return None
 
 
-def _last_line(path: Path) -> str:
+def last_line(path: Path) -> str:
+    """The last line of a log, whatever its bytes; "" where nothing is said."""
     try:
         lines = path.read_text("utf-8", "replace").strip().splitlines()
     except FileNotFoundError:

@@ -29,6 +29,7 @@ from reidrun.runs.plans import (
     place_of,
     refuse_other_parameters,
 )
+from reidrun.runs.progress import last_line
 from reidrun.runs.records import read_record
 from reidrun.runs.schema import notebook_schema, validate
 
@@ -204,22 +205,17 @@ def _outcome(one: _Run) -> str:
 def _explain(one: _Run) -> None:
     """Write into an empty error.log how the process of a run was ended."""
     path, code = one.plan.folder / execute.ERROR_LOG, one.process.returncode
-    if _last_line(path):
+    if last_line(path):
         return
     how = f"with code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
     remedy = execute.OUT_OF_MEMORY if code == -signal.SIGKILL else ""
     write_text(path, f"the process of this run was ended {how}{remedy}\n")
 
 
-def _last_line(path: Path) -> str:
-    text = path.read_text("utf-8", "replace").strip() if path.is_file() else ""
-    return text.splitlines()[-1] if text else ""
-
-
 def failures(plans: Iterable[Plan]) -> list[Failure]:
     """The plans whose run is not finished, with the last line of each error.log."""
     return [
-        Failure(plan, _last_line(plan.folder / execute.ERROR_LOG) or "no error.log")
+        Failure(plan, last_line(plan.folder / execute.ERROR_LOG) or "no error.log")
         for plan in missing(plans)
     ]
 

@@ -148,6 +148,13 @@ def test_a_run_that_failed_says_why_until_it_is_made_again(tmp_path):
     assert progress_of(tmp_path).state == "finished"
 
 
+@pytest.mark.parametrize("content", ["[]", "{}", '{"epochs": 2, "seconds": "x"}'])
+def test_a_pace_of_other_types_is_named(tmp_path, content):
+    (tmp_path / "pace.json").write_text(content)
+    with held(tmp_path), pytest.raises(RunError, match=r"pace\.json cannot be read"):
+        progress_of(tmp_path)
+
+
 def test_status_lists_every_state_and_goes_on_over_damaged_files(toy_root, capsys):
     outputs = toy_root / "outputs/plaza/toy"
     for name in ("a-s0", "b-s0", "c-s0"):
