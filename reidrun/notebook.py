@@ -12,7 +12,7 @@ import traceback
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from textwrap import dedent
@@ -36,7 +36,7 @@ from reidrun.runs.errors import ParameterError
 from reidrun.runs.folder import flat, recorded, save_run, summary, write_scores
 from reidrun.runs.injected import check_parameters, declared
 from reidrun.runs.names import Tested, row_name, run_folder
-from reidrun.runs.params import read_ablation
+from reidrun.runs.params import ablations_of, read_ablation
 from reidrun.runs.progress import missing_tensorboard
 from reidrun.watching import Watch, follow_trainings, is_live
 
@@ -245,7 +245,17 @@ def open_study(parameters: Mapping[str, Any]) -> Study:
     study = gather(ablation, plans)
     if study.left_out:
         display(as_list(["damaged and left out:", *study.left_out]))
-    return study
+    return replace(study, siblings=tuple(_siblings(**asked, **places)))
+
+
+def _siblings(*, ablation: str, variants: list[str], **asked: Any) -> Iterator[Study]:
+    """The other ablations of a paper that claim something, with the rows they name."""
+    for other in ablations_of(ROOT / "params", ablation.partition("_")[0]):
+        read = read_ablation(ROOT / "params", other)
+        named = {name for claim in read.claims for name in (claim.ours, claim.other)}
+        if named and other != ablation:
+            wanted = {"ablation": other, "variants": sorted(named), **asked}
+            yield gather(read, sweep.plan(**wanted, rows=read.variants))
 
 
 def show_source(*parts: Callable | type) -> Code:

@@ -86,15 +86,13 @@ def variant_dots(
 
 @styled
 def claim_forest(claims: pd.DataFrame) -> Figure:
-    """A line for each claim: its effect, two intervals, zero, and the verdict.
+    """A line for each claim: its effect, the interval, zero, and the verdict.
 
     claims   a row for each claim and setting: `says`, `of` (what is compared),
              `where` (a panel's title), `verdict` (a key of MARKS, or else why nothing
-             is drawn), `difference`, and the ends of both intervals, `seeds_low`,
-             `seeds_high`, `queries_low`, `queries_high`, in points; an infinite one
-             is not drawn
-    All panels have one scale. The thin line is the interval over seeds, the broad one
-    that over queries.
+             is drawn), `difference`, and both ends of its interval, `low` and `high`, in
+             points; an infinite one is not drawn
+    All panels have one scale.
     """
     claims = claims.assign(words=claims["says"] + "\n" + claims["of"])
     words, places = levels(claims["words"]), levels(claims["where"])
@@ -173,11 +171,10 @@ def _effect(ax: Axes, row: int, claim: pd.Series, zero: float) -> None:
         return
     ax.plot([0, 0], [row - zero, row + zero], color=BLACK, linewidth=1.2, zorder=1)
     mark = MARKS[claim["verdict"]]
-    for name, width, alpha in (("queries", 6, 0.3), ("seeds", 1.4, 1)):
-        ends = [claim[f"{name}_{end}"] for end in ("low", "high")]
-        if max(map(abs, ends)) < float("inf"):
-            look = {"color": mark["color"], "alpha": alpha, "linewidth": width}
-            ax.plot(ends, [row, row], **look, solid_capstyle="butt")
+    ends = [claim["low"], claim["high"]]
+    if max(map(abs, ends)) < float("inf"):
+        look = {"color": mark["color"], "linewidth": 2, "solid_capstyle": "butt"}
+        ax.plot(ends, [row, row], **look)
     ax.plot(claim["difference"], row, linestyle="none", markersize=7, **mark)
 
 
@@ -186,7 +183,6 @@ def _legend() -> list[Line2D]:
         Line2D([], [], linestyle="none", markersize=7, label=word, **look)
         for word, look in MARKS.items()
     ]
-    thin = Line2D([], [], color=BLACK, linewidth=1.4, label="95 % over seeds")
-    broad = Line2D([], [], color=BLACK, linewidth=6, alpha=0.3)
-    broad.set_label("95 % over queries")
-    return [*verdicts, thin, broad]
+    line = Line2D([], [], color=BLACK, linewidth=2)
+    line.set_label("95 % over seeds and people")
+    return [*verdicts, line]

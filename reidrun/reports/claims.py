@@ -3,9 +3,9 @@
 docs/claims.md says how they are judged.
 """
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from math import isfinite
 from typing import NamedTuple
 
 import pandas as pd
@@ -16,6 +16,7 @@ from reidlib.evaluation.statistics import (
     UNCLAIMED,
     Comparison,
     compare,
+    holm,
     in_points,
     sentence,
     side,
@@ -28,7 +29,8 @@ from reidrun.runs.params import Claim
 from reidrun.runs.plans import Setting
 from reidrun.runs.records import read_history
 
-NUMBERS = ["difference", "seeds_low", "seeds_high", "queries_low", "queries_high"]
+NUMBERS = ["difference", "low", "high", "detectable"]
+CORRECTED = "after Holm's correction"  # the verdict
 ROLES = "whole method", "baseline"
 WORDS = (*OF_CLAIMS, "not judged", "not run")
 NO_RANGE = "–"  # of a single seed, or of nothing
@@ -36,25 +38,69 @@ LEARNED = 0.95  # of the first epoch's identity loss: the last one's is less
 IN_MARKDOWN = re.compile(r"[\\`*_$<]")  # what names have that is no mark of ours
 
 
+Test = tuple[str, str, str]  # variants and metric that a claim compares
+
+
 class Finding(NamedTuple):
     """What the runs say of a claim in a setting.
 
     comparison   None where runs are missing
     fault        why it cannot be judged; "" where it can
+    adjusted     its p-value after Holm's correction over the claims of the paper that
+                 can be judged in this setting; nan where it cannot
     """
 
     claim: Claim
     setting: Setting
     comparison: Comparison | None
     fault: str
+    adjusted: float = math.nan
+
+    @property
+    def verdicts(self) -> tuple[str, str]:
+        """The verdict, plain and after the correction; why not is in `fault`."""
+        if self.fault:
+            return "not judged", ""
+        if self.comparison is None:
+            return "not run", ""
+        effect = self.comparison.effect
+        return verdict(effect), verdict(effect, adjusted=self.adjusted)
 
 
 def findings(study: Study) -> Iterator[Finding]:
     """Every claim in every setting."""
     for setting in study.settings:
+        adjusted = _adjusted(study, setting)
         for claim in study.ablation.claims:
-            compared = _compare(study, claim, setting)
-            yield Finding(claim, setting, compared, _not_learned(study, claim, setting))
+            found = _find(study, claim, setting)
+            yield found._replace(adjusted=adjusted.get(_test_of(claim), math.nan))
+
+
+def _find(study: Study, claim: Claim, setting: Setting) -> Finding:
+    compared = _compare(study, claim, setting)
+    return Finding(claim, setting, compared, _not_learned(study, claim, setting))
+
+
+def _adjusted(study: Study, setting: Setting) -> dict[Test, float]:
+    """p-values after Holm's correction over all tests that the paper's claims ask for.
+
+    Two claims that compare the same rows are one test.
+    """
+    found = {
+        _test_of(claim): _find(each, claim, setting)
+        for each in (study, *study.siblings)
+        for claim in each.ablation.claims
+    }
+    judged = {
+        test: finding.comparison.effect.p_value
+        for test, finding in found.items()
+        if finding.comparison and not finding.fault
+    }
+    return dict(zip(judged, holm(list(judged.values())), strict=True))
+
+
+def _test_of(claim: Claim) -> Test:
+    return claim.ours, claim.other, claim.metric
 
 
 def learned(study: Study, variant: str, setting: Setting) -> bool:
@@ -75,24 +121,27 @@ def learned(study: Study, variant: str, setting: Setting) -> bool:
 def tidy(study: Study) -> pd.DataFrame:
     """Every claim in every setting, as `plots.claim_forest` draws them.
 
-    Columns says, of (what is compared), where, verdict, why (it is not judged, or ""),
-    and in points the difference and both ends of both intervals, nan where nothing
-    was compared.
+    Columns says, of (what is compared), where, verdict, the same after Holm's
+    correction, why (it is not judged, or ""), and in points the difference, both ends
+    of its interval and the smallest that could be detected, nan where nothing was
+    compared.
     """
     rows = []
-    for claim, setting, comparison, fault in findings(study):
+    for found in findings(study):
+        claim, setting, comparison, fault, _ = found
+        plain, corrected = found.verdicts
         sides = f"{study.rows[claim.ours]} against {study.rows[claim.other]}"
         row = {"says": claim.says, "of": f"{sides}, {METRICS[claim.metric]}"}
         row |= {"where": study.title(setting).removeprefix("ours, ")}
-        row |= {"verdict": _word(comparison, fault), "why": fault}
+        row |= {"verdict": plain, CORRECTED: corrected, "why": fault}
         if comparison:
-            ends = *comparison.over_seeds, *comparison.over_queries
-            shares = zip(NUMBERS, (comparison.difference, *ends), strict=True)
-            row |= {name: 100 * share for name, share in shares}
+            effect = comparison.effect
+            shares = effect.difference, *effect.interval, effect.detectable
+            pairs = zip(NUMBERS, shares, strict=True)
+            row |= {name: 100 * share for name, share in pairs}
         rows.append(row)
-    return pd.DataFrame(
-        rows, columns=["says", "of", "where", "verdict", "why", *NUMBERS]
-    )
+    words = ["says", "of", "where", "verdict", CORRECTED, "why"]
+    return pd.DataFrame(rows, columns=[*words, *NUMBERS])
 
 
 def whole_methods(studies: Iterable[Study]) -> pd.DataFrame:
@@ -137,10 +186,12 @@ def numbers(study: Study) -> HTML:
     found = tidy(study)
     table = pd.DataFrame({"claim": found["says"], "verdict": found["verdict"]})
     table["verdict"] += found["why"].map(lambda why: f": {why}" if why else "")
+    table[CORRECTED] = found[CORRECTED]
     table["points"] = found["difference"].map(_points)
-    for name in ("seeds", "queries"):
-        ends = found[[f"{name}_low", f"{name}_high"]]
-        table[f"over {name}"] = [_range(low, high) for low, high in ends.to_numpy()]
+    ends = found[["low", "high"]].to_numpy()
+    table["95 %"] = [_range(low, high) for low, high in ends]
+    smallest = found["detectable"].map(lambda points: points if points < 100 else None)
+    table["detectable"] = smallest.map(_points).str.removeprefix("+")
     table["compared"], table["on"] = found["of"], found["where"]
     rows = table.to_html(index=False, border=0)
     return HTML(f"<details><summary>The numbers</summary>\n{rows}\n</details>")
@@ -152,7 +203,7 @@ def sentences(study: Study, words: Sequence[str] = OF_CLAIMS) -> list[str]:
     words   for the three ways it can fall, as in `statistics.verdict`
     """
     said = []
-    for claim, setting, comparison, fault in findings(study):
+    for claim, setting, comparison, fault, _ in findings(study):
         if comparison is None or fault:
             why = f"not judged, {fault}" if fault else "not run"
             said.append(f"{claim.says} On {setting}: {why}.")
@@ -211,18 +262,16 @@ def _not_learned(study: Study, claim: Claim, setting: Setting) -> str:
     return f"{rows} did not learn" if sides else ""
 
 
-def _word(comparison: Comparison | None, fault: str) -> str:
-    if fault:
-        return "not judged"
-    return verdict(comparison) if comparison else "not run"
-
-
 def _points(points: float) -> str:
     return "" if pd.isna(points) else in_points(points / 100)
 
 
 def _range(low: float, high: float) -> str:
-    return f"{_points(low)} to{NO_BREAK}{_points(high)}" if isfinite(low) else NO_RANGE
+    return (
+        f"{_points(low)} to{NO_BREAK}{_points(high)}"
+        if math.isfinite(low)
+        else NO_RANGE
+    )
 
 
 def _of_pair(
@@ -245,5 +294,5 @@ def _of_pair(
         f"On {setting} ({study.pictures(setting)}),"
         f" {ours[1]}{of_ours} is {first[shared].mean():.3f},"
         f" {other[1]}{of_other} is {second[shared].mean():.3f}:"
-        f" {difference.mean():+.3f} over {over}, {side([interval], UNCLAIMED)}."
+        f" {difference.mean():+.3f} over {over}, {side(interval, UNCLAIMED)}."
     )

@@ -54,6 +54,7 @@ class Study:
     folders    of the runs, by (variant, setting), then by seed
     queries    what each query scored, by the same: rows (seed, query), as saved
     left_out   what is wrong with the runs that are damaged, a line for each
+    siblings   the other ablations of the paper, whose claims are tested along
     """
 
     ablation: Ablation
@@ -61,6 +62,7 @@ class Study:
     folders: dict[tuple[str, Setting], dict[int, Path]]
     queries: dict[tuple[str, Setting], pd.DataFrame]
     left_out: tuple[str, ...] = ()
+    siblings: tuple["Study", ...] = ()
     interval = staticmethod(student_interval)  # of a mean over seeds
 
     @property

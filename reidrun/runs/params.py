@@ -121,6 +121,11 @@ def owners(folder: Path) -> set[str]:
     return {path.stem for path in folder.glob("*.yaml") if "@" not in path.stem}
 
 
+def ablations_of(params: Path, paper: str) -> list[str]:
+    """Name the ablations of a paper: files params/ablations/<paper>_<what>.yaml."""
+    return sorted(path.stem for path in params.glob(f"ablations/{paper}_*.yaml"))
+
+
 def layer_files(params: Path, paper: str, benchmark: str, scale: str) -> list[Path]:
     """List the YAML layers of a run, the winning one last.
 
@@ -152,7 +157,8 @@ def read_ablation(params: Path, name: str) -> Ablation:
 
 def read_ablations(params: Path, paper: str) -> dict[Path, Ablation]:
     """Every ablation of a paper by its file, as it stands there."""
-    paths = sorted((params / "ablations").glob(f"{paper}_*.yaml"))
+    folder = params / "ablations"
+    paths = [folder / f"{name}.yaml" for name in ablations_of(params, paper)]
     return {path: _read_ablation(path) for path in paths}
 
 

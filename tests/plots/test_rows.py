@@ -101,31 +101,32 @@ def test_words_and_titles_do_not_meet_and_no_name_is_broken(count):
 
 
 CLAIM = {"says": "More is better.", "of": "more against base, mAP", "where": "plaza"}
-CLAIM |= {"difference": 3.0, "seeds_low": 1.0, "seeds_high": 5.0}
-CLAIM |= {"queries_low": 2.0, "queries_high": 4.0, "verdict": "replicated"}
+CLAIM |= {"difference": 3.0, "low": 1.0, "high": 5.0, "verdict": "replicated"}
 
 
-def test_a_claim_is_a_line_with_its_effect_two_intervals_and_zero():
+def test_a_claim_is_a_line_with_its_effect_an_interval_and_zero():
     worse = {"says": "Less is more.", "difference": -1.0, "verdict": "contradicted"}
-    worse |= {"seeds_low": -np.inf, "seeds_high": np.inf, "queries_low": -2.0}
-    worse |= {"queries_high": -0.5}
+    worse |= {"low": -2.0, "high": -0.5}
+    single = {"says": "One seed.", "verdict": "inconclusive"}
+    single |= {"low": -np.inf, "high": np.inf}
     missing = {"where": "station", "verdict": "not judged"}
-    claims = pd.DataFrame([CLAIM, CLAIM | worse, CLAIM | missing])
+    claims = pd.DataFrame([CLAIM, CLAIM | worse, CLAIM | single, CLAIM | missing])
     figure = plots.claim_forest(claims)
     plaza, station = figure.axes
     assert titles(figure) == ["plaza", "station"]
     assert words(figure) == [
         "More is better.\nmore against base, mAP",
         "Less is more.\nmore against base, mAP",
+        "One seed.\nmore against base, mAP",
     ]
-    assert rings(plaza) == [[3, 0], [-1, 1]] and rings(station) == []
-    assert bars(plaza) == [[[2, 0], [4, 0]], [[1, 0], [5, 0]], [[-2, 1], [-0.5, 1]]]
+    assert rings(plaza) == [[3, 0], [-1, 1], [3, 2]] and rings(station) == []
+    assert bars(plaza) == [[[1, 0], [5, 0]], [[-2, 1], [-0.5, 1]]]
     shown = [line for line in plaza.lines if line.get_marker() in "os"]
     looks = [(line.get_marker(), line.get_color()) for line in shown]
-    wanted = [MARKS[word] for word in ("replicated", "contradicted")]
+    wanted = [MARKS[word] for word in ("replicated", "contradicted", "inconclusive")]
     assert looks == [(mark["marker"], mark["color"]) for mark in wanted]
     zeros = [line for line in plaza.lines if set(line.get_xdata()) == {0}]
-    assert len(zeros) == 2, "zero is marked on every line"
+    assert len(zeros) == 3, "zero is marked on every line"
     assert [text.get_text() for text in station.texts] == ["not judged"]
     assert plaza.get_xlim() == station.get_xlim(), "effects can be compared"
     (legend,) = figure.legends

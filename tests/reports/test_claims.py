@@ -1,5 +1,6 @@
 """What became of the claims of an ablation: verdicts, and sentences."""
 
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -28,11 +29,12 @@ def test_a_claim_is_judged_where_its_runs_are(gather):
     ]
     first = found.iloc[0]
     assert first["difference"] == pytest.approx(10)
-    assert first["seeds_low"] == pytest.approx(10) == first["seeds_high"]
+    assert first["low"] == pytest.approx(10) == first["high"]
     assert found.iloc[1][claims.NUMBERS].isna().all()
     better, best = claims.sentences(gather(settings=[HERE]))
     assert better.startswith("More is better. On plaza (drawn pedestrians), ")
-    assert '"B/L+TEM" is 10.0 points of mAP above "Baseline" over 3 seeds' in better
+    said = '"B/L+TEM" is 10.0 points of mAP above "Baseline" over 3 seeds and 2 people'
+    assert said in better
     assert best == "All is best. On plaza: not run."
 
 
@@ -52,11 +54,11 @@ def test_the_numbers_lie_behind_and_the_verdict_is_first(gather):
         [cell.text or "" for cell in row]
         for row in ElementTree.fromstring(text).iter("tr")
     ]
-    assert lines[0][:3] == ["claim", "verdict", "points"]
+    assert lines[0][:4] == ["claim", "verdict", claims.CORRECTED, "points"]
     first, second = (dict(zip(lines[0], line, strict=True)) for line in lines[1:])
-    assert first["points"] == "+10.0" and first["over seeds"].startswith("+10.0 to")
+    assert first["points"] == "+10.0" and first["95 %"].startswith("+10.0 to")
     assert (second["verdict"], second["points"]) == ("not run", "")
-    assert second["over queries"] == "–"
+    assert (second["95 %"], second["detectable"]) == ("–", "")
     single = claims.numbers(gather(settings=[HERE], seeds=[1])).data
     assert "inf" not in single and "–" in single
 
@@ -99,6 +101,34 @@ def test_what_cannot_tell_whether_it_learned_is_judged(gather, outputs):
     assert claims.tidy(study)["verdict"].iloc[0] == "replicated"
 
 
+def test_verdicts_are_corrected_over_the_claims_of_the_paper(gather, outputs):
+    for seed, gain in enumerate([0.02, 0.05, 0.09]):
+        few = [0.5 + gain, 0.6 + gain, 0.5 + gain, 0.6 + gain]
+        save(outputs, "more", seed, {"plaza": scored(few, 4 * [1])})
+        few = [0.5, 0.6, 0.5, 0.6]
+        save(outputs, "plain", seed, {"plaza": scored(few, 4 * [1])})
+    study = gather(settings=[HERE])
+    (alone, _) = claims.findings(study)
+    p_value = alone.comparison.effect.p_value
+    assert alone.adjusted == p_value, "the other claim has no runs"
+    again = replace(study, siblings=(study,))
+    assert next(claims.findings(again)).adjusted == p_value, "the same test, once"
+    claim = study.ablation.claims[0].model_copy(update={"metric": "rank1"})
+    other = study.ablation.model_copy(update={"claims": [claim]})
+    family = replace(study, siblings=(replace(study, ablation=other),))
+    (found, missing) = claims.findings(family)
+    assert found.adjusted == min(1, 2 * p_value)
+    assert missing.verdicts == ("not run", "")
+
+
+def test_a_claim_may_be_replicated_and_not_survive_the_correction(gather):
+    first = next(claims.findings(gather(settings=[HERE])))
+    assert first.verdicts == ("replicated", "replicated")
+    assert first._replace(adjusted=0.2).verdicts == ("replicated", "inconclusive")
+    table = claims.tidy(gather(settings=[HERE]))
+    assert table[claims.CORRECTED].tolist() == ["replicated", ""]
+
+
 def test_sentences_are_listed_sign_by_sign():
     found = claims.as_list(['"a [CLASS]." is S* of m_u.', "A < B for $5."])
     lines = ['- "a [CLASS]." is S\\* of m\\_u.', "- A \\< B for \\$5."]
@@ -118,9 +148,9 @@ def test_one_variant_is_compared_between_two_ways_of_searching(gather, outputs):
 def test_what_nobody_claims_is_higher_or_lower(gather, outputs):
     plainly, blindly = HERE, HERE._replace(search="visual")
     for seed, gain in enumerate([0.1, 0.12, 0.13]):
-        low, high = ([base, base + 0.1] for base in (0.5, 0.5 + gain))
+        low, high = (2 * [base, base + 0.1] for base in (0.5, 0.5 + gain))
         ways = {"plaza": high, ("plaza", "visual"): low}
-        scores = {way: scored(values, [1, 1]) for way, values in ways.items()}
+        scores = {way: scored(values, 4 * [1]) for way, values in ways.items()}
         save(outputs, "full", seed, scores)
     study = gather(settings=[plainly, blindly])
     ways = {"with captions": plainly, "without": blindly}
