@@ -19,6 +19,7 @@ from scipy.stats import t as student
 from scipy.stats import ttest_1samp
 
 CONFIDENCE = 0.95
+RESAMPLES = 2000
 POWER = 0.8  # the chance of finding an effect as small as `detectable`
 OF_CLAIMS = "replicated", "contradicted", "inconclusive"  # that ours is better
 UNCLAIMED = "higher", "lower", "not told apart"  # where nobody claims anything
@@ -182,6 +183,21 @@ def student_interval(values: Sequence[float]) -> Interval:
         warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
         found = ttest_1samp(values, 0).confidence_interval(CONFIDENCE)
     return Interval(float(found.low), float(found.high))
+
+
+def bootstrap_interval(differences: pd.Series, pids: pd.Index) -> Interval:
+    """Interval of the mean of Q differences of one pair of runs, over people alone.
+
+    Queries of one person rise and fall together, so people are drawn, with replacement,
+    each with all their queries. The same RESAMPLES draws every time.
+    """
+    by_pid = differences.groupby(pids).agg(["sum", "count"])
+    sums, counts = by_pid["sum"].to_numpy(), by_pid["count"].to_numpy()
+    even = np.full(len(by_pid), 1 / len(by_pid))
+    draws = np.random.default_rng(0).multinomial(len(by_pid), even, size=RESAMPLES)
+    tail = 50 * (1 - CONFIDENCE)
+    low, high = np.percentile((draws @ sums) / (draws @ counts), [tail, 100 - tail])
+    return Interval(float(low), float(high))
 
 
 def verdict(

@@ -90,8 +90,8 @@ def claim_forest(claims: pd.DataFrame) -> Figure:
 
     claims   a row for each claim and setting: `says`, `of` (what is compared),
              `where` (a panel's title), `verdict` (a key of MARKS, or else why nothing
-             is drawn), `difference`, and both ends of its interval, `low` and `high`, in
-             points; an infinite one is not drawn
+             is drawn), `difference`, and both ends of its interval, `low` and `high`,
+             in points; an infinite one is not drawn
     All panels have one scale.
     """
     claims = claims.assign(words=claims["says"] + "\n" + claims["of"])

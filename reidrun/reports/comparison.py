@@ -58,5 +58,5 @@ def _row(first: pd.Series, second: pd.Series, metric: str) -> dict[str, str]:
         "second": f"{100 * second.mean():.1f}",
         "difference": in_points(first.mean() - second.mean()),
         "95 % over queries": range_in_points(interval),
-        "the first is": side([interval], UNCLAIMED),
+        "the first is": side(interval, UNCLAIMED),
     }

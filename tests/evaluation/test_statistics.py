@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import bootstrap, ttest_rel
 from scipy.stats import t as student
-from scipy.stats import ttest_rel
 
 from reidlib.evaluation.statistics import (
     Effect,
     Interval,
+    bootstrap_interval,
     compare,
     crossed_effect,
     holm,
@@ -33,6 +34,21 @@ def queries(*runs: float, seeds=None, spread=0.0, people=20) -> pd.DataFrame:
     columns = {s: run + away for s, run in zip(seeds or range(99), runs, strict=False)}
     index = pd.MultiIndex.from_arrays([range(len(pids)), pids], names=["query", "pid"])
     return pd.DataFrame(columns, index=index)
+
+
+def test_the_interval_over_queries_is_that_of_the_bootstrap():
+    values = np.random.default_rng(1).normal(0.1, 0.3, size=60)
+    expected = bootstrap((values,), np.mean, method="percentile", rng=2)
+    found = bootstrap_interval(pd.Series(values), pd.RangeIndex(60))
+    assert found == pytest.approx(expected.confidence_interval, abs=0.01)
+
+
+def test_the_bootstrap_says_the_same_twice_and_in_any_order():
+    values = pd.Series(np.random.default_rng(3).random(40))
+    pids = pd.Index(np.arange(40) // 4)
+    first = bootstrap_interval(values, pids)
+    assert bootstrap_interval(values, pids) == first
+    assert bootstrap_interval(values[::-1], pids[::-1]) == pytest.approx(first)
 
 
 @given(st.lists(st.tuples(SCORES, SCORES), min_size=2, max_size=8))
