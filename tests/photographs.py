@@ -1,4 +1,4 @@
-"""Refuses notebooks that hold pictures of a benchmark that is not drawn, for a hook.
+"""Refuses notebooks that hold pictures of a benchmark of photographs, for a hook.
 
 A notebook names its benchmarks among its parameters, its own or those put in their
 place. Folders called `pictures=drawn` hold drawings in the layout of a real set.
@@ -9,9 +9,9 @@ import json
 import sys
 from pathlib import Path
 
-from reidlib.benchmarks import BENCHMARKS, is_drawn
+from reidlib.benchmarks import BENCHMARKS, pictures_of
 
-REAL = {name for name in BENCHMARKS if not is_drawn(name)}
+REAL = {name for name in BENCHMARKS if pictures_of(name) == "photographs"}
 PARAMETERS = {"parameters", "injected-parameters"}
 
 

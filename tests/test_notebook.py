@@ -287,7 +287,10 @@ def test_a_run_leaves_its_model_and_a_card_that_says_what_it_is(running, tmp_pat
     run.save(scores={"smoke": SCORES}, history=HISTORY, model=model, tester=tester)
     settings = json.loads((folder / "model.json").read_text())
     assert settings["scores"] == read_metrics_scores(folder)
-    assert settings["data"]["trained_on"] == "smoke" and settings["data"]["drawn"]
+    assert (
+        settings["data"]["trained_on"] == "smoke"
+        and settings["data"]["kind"] == "drawn"
+    )
     assert (settings["classes"], settings["commit"]) == (5, run.started["commit"])
     assert str(tmp_path) not in (folder / "model.json").read_text()
     card = (folder / "model.md").read_text()
@@ -301,7 +304,7 @@ def test_a_run_leaves_its_model_and_a_card_that_says_what_it_is(running, tmp_pat
 
 def read_metrics_scores(folder):
     scores = read_metrics(folder)["scores"]
-    return {n: {k: v for k, v in s.items() if k != "drawn"} for n, s in scores.items()}
+    return {n: {k: v for k, v in s.items() if k != "pictures"} for n, s in scores.items()}
 
 
 def test_a_model_that_cannot_be_kept_does_not_cost_the_run(running, tmp_path):

@@ -21,14 +21,18 @@ SCIENCE: dict[str, set[str]] = {
     "weights": {"files", "reading"},
     "losses": {"checks"},
     "pedestrians": {"checks"},
-    "rendered": {"checks"},
+    "rendered": {"checks", "files", "reading"},
     "data": {"checks", "files", "reading"},
     "backbones": {"weights", "checks", "files", "reading", "recipes"},
     "models": {"backbones", "losses", "checks", "recipes"},
-    "benchmarks": {"data", "pedestrians", "checks", "files", "reading"},
+    "benchmarks": {
+        *("data", "pedestrians", "rendered", "checks", "files", "reading"),
+    },
     "evaluation": {"data"},
     "training": {"evaluation", "data", "weights", "checks"},
-    "analysis": {"evaluation", "data", "pedestrians", "files", "reading"},
+    "analysis": {
+        *("evaluation", "data", "pedestrians", "rendered", "files", "reading"),
+    },
     "prepare": {
         *("models", "training", "evaluation", "data", "backbones", "losses"),
         *("pedestrians", "weights", "files", "reading"),
@@ -42,6 +46,7 @@ SCIENCE: dict[str, set[str]] = {
     "photo_search": {"embedder", "data", "evaluation", "weights", "files", "reading"},
 }
 REPORTING = {"benchmarks", "checks", "files", "reading", "evaluation.statistics"}
+REPORTING |= {"evaluation.agreement"}
 RUNNING: dict[str, set[str]] = {
     "runs": REPORTING,
     "reports": REPORTING | {"data.pictures"},

@@ -1,4 +1,4 @@
-"""Small arrays that a run keeps of drawn pictures, which can be drawn again.
+"""Small arrays that a run keeps of pictures made here, which can be had again.
 
 One .npz per kind in a run's folder; keys <benchmark>/<name>. Of photographs nothing is
 kept: names and maps would lead back to people.
@@ -17,6 +17,7 @@ from reidlib.evaluation.search import Search, ranking, spread
 from reidlib.files import written_whole
 from reidlib.pedestrians import RECIPES, draw_again, place_of
 from reidlib.reading import reading
+from reidlib.rendered import is_shipped, shipped_picture
 
 LOOKS = "looks"  # a kind: what a model sees
 
@@ -24,7 +25,7 @@ LOOKS = "looks"  # a kind: what a model sees
 def write(
     run_dir: str, kind: str, arrays: Mapping[str, Mapping[str, np.ndarray]]
 ) -> None:
-    """Write arrays by benchmark and name to <run_dir>/<kind>.npz, drawn ones only.
+    """Write arrays by benchmark and name to <run_dir>/<kind>.npz, of what is made here.
 
     Nothing is written for run_dir "" or without arrays; what is there of other
     benchmarks stays. Floats are kept in half precision.
@@ -33,7 +34,7 @@ def write(
         f"{benchmark}/{name}": _halved(np.asarray(values))
         for benchmark, named in arrays.items()
         for name, values in named.items()
-        if benchmark in RECIPES
+        if benchmark in RECIPES or is_shipped(benchmark)
     }
     if not (run_dir and flat):
         return
@@ -85,7 +86,7 @@ def keep_looks(
 def kept_maps(
     folder: Path, benchmark: str
 ) -> tuple[list[Image.Image], dict[str, Tensor]]:
-    """Pictures, drawn again, and the maps (n, h, w) by name that a run kept of them."""
+    """Pictures, had again, and the maps (n, h, w) by name that a run kept of them."""
     found = read(folder, LOOKS, benchmark)
     maps = {name.removeprefix("map "): x for name, x in found.items() if x.ndim == 3}
     named = {name: torch.from_numpy(values).float() for name, values in maps.items()}
@@ -93,13 +94,14 @@ def kept_maps(
 
 
 def _names_of(paths: Sequence[Path]) -> np.ndarray:
-    """The names under which pictures can be drawn again."""
+    """The names under which pictures can be had again."""
     return np.array([place_of(path) for path in paths])
 
 
 def pictures(benchmark: str, names: Sequence[str]) -> list[Image.Image]:
-    """Draw pictures of a benchmark again."""
-    return [draw_again(benchmark, str(name)) for name in names]
+    """Draw pictures of a benchmark again, or take them from its archive."""
+    again = draw_again if benchmark in RECIPES else shipped_picture
+    return [again(benchmark, str(name)) for name in names]
 
 
 def ranked(folder: Path, benchmark: str) -> tuple[list, list, tuple[np.ndarray, ...]]:
@@ -117,7 +119,7 @@ def ranked(folder: Path, benchmark: str) -> tuple[list, list, tuple[np.ndarray, 
 def keep_ranked(
     found: Search, benchmark: Benchmark, run_dir: str, *, queries: int, count: int = 10
 ) -> None:
-    """Keep the nearest images of some queries in ranked.npz, drawn ones only.
+    """Keep the nearest images of some queries in ranked.npz, of what is made here.
 
     queries   how many, spread over the set      count  of images for each
     """

@@ -5,6 +5,7 @@ of, and so which gallery images the evaluation ignores for a query.
 """
 
 from reidlib.benchmarks.catalog import (
+    PICTURES,
     PROTOCOLS,
     TERMS,
     TITLES,
@@ -16,11 +17,12 @@ from reidlib.benchmarks.checking import Report, check
 from reidlib.benchmarks.counts import PUBLISHED, Counts, Tally, sizes
 from reidlib.benchmarks.loading import (
     BENCHMARKS,
-    is_drawn,
     load_benchmark,
     load_benchmarks,
+    pictures_of,
     read_market1501,
     training_fault,
+    views_of,
 )
 from reidlib.benchmarks.presence import (
     knows_cameras,
@@ -34,6 +36,7 @@ from reidlib.benchmarks.readers.own import OWN, is_own, place_name
 __all__ = [
     "BENCHMARKS",
     "OWN",
+    "PICTURES",
     "PROTOCOLS",
     "PUBLISHED",
     "TERMS",
@@ -46,16 +49,17 @@ __all__ = [
     "Report",
     "Tally",
     "check",
-    "is_drawn",
     "is_own",
     "knows_cameras",
     "load_benchmark",
     "load_benchmarks",
     "missing_data",
+    "pictures_of",
     "place_name",
     "read_market1501",
     "sizes",
     "title_of",
     "training_fault",
     "unfit_for_training",
+    "views_of",
 ]

@@ -1,10 +1,19 @@
-"""The benchmarks by name: titles in tables, protocol rules, terms of use, training.
+"""The benchmarks by name: pictures, titles, protocol rules, terms of use, training.
 
 The terms, and what is intended, are those of DATASETS.md, word by word.
 """
 
-from reidlib.pedestrians import RECIPES
+from reidlib import pedestrians, rendered
 
+PICTURES = {
+    "drawn": "drawn pedestrians",
+    "rendered": "rendered people",
+    "photographs": "photographs",
+}
+MADE_HERE = {
+    **dict.fromkeys(pedestrians.RECIPES, "drawn"),
+    **dict.fromkeys(rendered.RECIPES, "rendered"),
+}
 TITLES = {
     "cuhk03np_detected": "CUHK03-NP detected",
     "cuhk03np_labeled": "CUHK03-NP labeled",
@@ -19,7 +28,7 @@ TITLES = {
     "p_dukemtmcreid": "P-DukeMTMC-reID",
     "partial_ilids": "Partial-iLIDS",
     "partial_reid": "Partial-REID",
-} | {name: f"the drawn pedestrians {name}" for name in RECIPES}
+} | {name: f"the {PICTURES[kind]} {name}" for name, kind in MADE_HERE.items()}
 
 _SAME_CAMERA = (
     "Images of a query's own identity from its own camera are ignored. mAP and CMC at"
@@ -41,7 +50,7 @@ PROTOCOLS = dict.fromkeys(TITLES, _SAME_CAMERA) | {
     "occluded_duke": _OCCLUDED_DUKE_RULES,
     **dict.fromkeys(("occluded_reid", "p_dukemtmcreid"), _TWO_CAMERAS),
     **dict.fromkeys(("partial_ilids", "partial_reid"), _TWO_CAMERAS),
-    **dict.fromkeys(RECIPES, _MARKET_RULES),
+    **dict.fromkeys(MADE_HERE, _MARKET_RULES),
 }
 PROTOCOLS["own"] = (
     f"{_SAME_CAMERA} Where camid is empty, only the query itself is ignored. Counts are"
@@ -75,7 +84,10 @@ TERMS = dict.fromkeys(TITLES, _ACADEMIC) | {
     "occluded_reid": _SIGNED,
     "p_dukemtmcreid": f"{_DUKE_TERMS} {_SIGNED}",
     **{name: _MSMT17_TERMS for name in TITLES if name.startswith("msmt17")},
-    **{name: "Drawn here: no person was photographed." for name in RECIPES},
+    **{
+        name: f"{kind.capitalize()} here: no person was photographed."
+        for name, kind in MADE_HERE.items()
+    },
 }
 TERMS["own"] = (
     "Yours: the people in it have to know and agree, as DATASETS.md says. Runs on it"

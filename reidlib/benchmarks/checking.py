@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from reidlib.benchmarks.catalog import TITLES, title_of
+from reidlib.benchmarks.catalog import MADE_HERE, PICTURES, TITLES, title_of
 from reidlib.benchmarks.counts import (
     SPLITS,
     Row,
@@ -20,12 +20,12 @@ from reidlib.benchmarks.counts import (
     namesakes,
     rows,
 )
-from reidlib.benchmarks.loading import kind_of, marker, read_below
+from reidlib.benchmarks.loading import kind_of, read_below
+from reidlib.benchmarks.made import marked, marker
 from reidlib.benchmarks.readers.folders import complaint, faults, paths_of, repeated
 from reidlib.benchmarks.readers.own import is_own
 from reidlib.data.pictures import FAULTS
 from reidlib.data.samples import Benchmark, Sample, has_cameras
-from reidlib.pedestrians import RECIPES
 
 
 class Report(NamedTuple):
@@ -116,8 +116,8 @@ def _same(first: Path, second: Path) -> bool:
 
 
 def _title(name: str, about: dict) -> str:
-    if about and name not in RECIPES:
-        return f"drawn pedestrians in the layout of {TITLES[name]}"
+    if about and name not in MADE_HERE:
+        return f"{PICTURES[marked(about)]} in the layout of {TITLES[name]}"
     return title_of(name)
 
 

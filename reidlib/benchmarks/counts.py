@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from reidlib.data.samples import Benchmark, Sample
-from reidlib.pedestrians import RECIPES
-from reidlib.pedestrians.benchmark import FOLDERS, entries
+from reidlib.pedestrians import benchmark as drawn
+from reidlib.rendered import worlds as rendered
 
 SPLITS = ("train", "query", "gallery")
 DISTRACTOR, JUNK = 0, -1  # pids
-WITH_DISTRACTORS = {"market1501", *RECIPES}  # elsewhere pid 0 is a person like others
+MADE_HERE = {name: made for made in (drawn, rendered) for name in made.RECIPES}
+WITH_DISTRACTORS = {"market1501", *MADE_HERE}  # elsewhere pid 0 is a person like others
 
 
 class Counts(NamedTuple):
@@ -99,7 +100,7 @@ def sizes(name: str) -> dict[str, Counts]:
 
 def expected(name: str, about: Mapping[str, Any]) -> Tally:
     """What a benchmark should hold: as published, or as a small drawn folder says."""
-    if name in RECIPES:
+    if name in MADE_HERE:
         return _of_recipe(name)
     return drawn_counts(name, about) or PUBLISHED[name]
 
@@ -120,10 +121,11 @@ def tallies(counts: object) -> dict[str, Tally]:
 
 
 def _of_recipe(name: str) -> Tally:
-    shots = {folder: [] for folder in FOLDERS}
-    for entry in entries(RECIPES[name]):
+    made = MADE_HERE[name]
+    shots = {folder: [] for folder in made.FOLDERS}
+    for entry in made.entries(made.RECIPES[name]):
         shots[entry.name.partition("/")[0]].append(Sample(None, *entry.shot[2:4]))
-    return count(Benchmark(name, *(tuple(shots[folder]) for folder in FOLDERS)))
+    return count(Benchmark(name, *(tuple(shots[folder]) for folder in made.FOLDERS)))
 
 
 def count(benchmark: Benchmark) -> Tally:

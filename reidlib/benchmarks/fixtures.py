@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from reidlib.benchmarks.catalog import TITLES
 from reidlib.benchmarks.counts import PUBLISHED, Counts, Tally
-from reidlib.benchmarks.loading import MARKER, marker
+from reidlib.benchmarks.made import MARKER, marker
 from reidlib.benchmarks.readers.folders import DataError
 from reidlib.benchmarks.readers.market import SPLIT_FOLDERS
 from reidlib.benchmarks.readers.msmt17 import VERSIONS, version_of

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from reidlib.benchmarks.catalog import TITLES, TRAINED_ON, title_of
+from reidlib.benchmarks.catalog import MADE_HERE, TITLES, TRAINED_ON, title_of
 from reidlib.benchmarks.counts import (
     JUNK,
     SPLITS,
@@ -15,8 +15,8 @@ from reidlib.benchmarks.counts import (
     differences,
     expected,
     namesakes,
-    tallies,
 )
+from reidlib.benchmarks.made import ensure, is_at_hand, marked, marker
 from reidlib.benchmarks.readers import (
     cuhk03,
     market,
@@ -42,13 +42,10 @@ from reidlib.benchmarks.readers.layouts import TREES
 from reidlib.checks import unknown
 from reidlib.data.pictures import FAULTS
 from reidlib.data.samples import Benchmark
-from reidlib.pedestrians import RECIPES, ensure_benchmark
-from reidlib.reading import read_text, reading, shown
+from reidlib.reading import shown
 
 BENCHMARKS = tuple(sorted(TITLES))
 logger = logging.getLogger(__name__)
-MARKER = "about.json"  # at the root of what is drawn
-REDRAW = "draw the pictures in a new folder; if they are photographs, delete it"
 DEEPEST, WIDEST = 5, 200  # levels, and folders of each, searched for what is meant
 
 
@@ -98,36 +95,20 @@ def kind_of(name: str) -> str:
     return kind
 
 
-def is_drawn(name: str, data_root: Path | str | None = None) -> bool:
-    """Whether a benchmark shows drawn pedestrians rather than real people.
+def pictures_of(name: str, data_root: Path | str | None = None) -> str:
+    """What the pictures of a benchmark are: drawn, rendered or photographs.
 
-    By its name alone; with `data_root` also where the marker in its folder says so.
-    Raises DataError for a marker that cannot be read.
+    By its name alone; with `data_root` also as the marker in its folder says. Raises
+    DataError for a marker that cannot be read.
     """
-    if name in RECIPES or data_root is None or name not in BENCHMARKS:
-        return name in RECIPES
+    kind = MADE_HERE.get(name, "photographs")
+    if name in MADE_HERE or data_root is None or name not in BENCHMARKS:
+        return kind
     try:
         root = _find(name, start_of(name, data_root))
     except DataError:
-        return False
-    return bool(marker(root))
-
-
-def marker(root: Path) -> dict:
-    """What the marker of a drawn folder says; empty for photographs.
-
-    Raises DataError for one that cannot be read: drawings could be taken for people.
-    """
-    path = root / MARKER
-    try:
-        text = read_text(path, REDRAW, raises=DataError)
-    except FileNotFoundError:
-        return {}
-    with reading(path, REDRAW, raises=DataError):
-        about = json.loads(text)
-        if not isinstance(about, dict) or about.get("drawn") is not True:
-            return {}
-        return about | {"counts": tallies(about.get("counts", {}))}
+        return kind
+    return marked(marker(root))
 
 
 def training_fault(name: str) -> str:
@@ -142,11 +123,12 @@ def training_fault(name: str) -> str:
 
 
 def load_benchmark(name: str, data_root: Path | str) -> Benchmark:
-    """Read the benchmark `name` below `data_root`; a drawn one is drawn when absent.
+    """Read the benchmark `name` below `data_root`.
 
-    Junk is left out. `train` is empty where a set is for testing only. Raises DataError
-    for an unknown name, for damaged, missing or repeated images, of which all are
-    named, for counts other than the published ones, and for what its reader refuses.
+    A drawn one is drawn when absent, a rendered one unpacked where it is shipped. Junk
+    is left out. `train` is empty where a set is for testing only. Raises DataError for
+    an unknown name, for damaged, missing or repeated images, of which all are named,
+    for counts other than the published ones, and for what its reader refuses.
     """
     found = find_benchmark(name, data_root)
     paths = paths_of(found.benchmark)
@@ -154,9 +136,22 @@ def load_benchmark(name: str, data_root: Path | str) -> Benchmark:
     damaged = faults(paths, decode=False)
     if said := [complaint(bad, fault, FAULTS[fault]) for bad, fault in damaged]:
         raise DataError("\n".join(said))
-    if name not in RECIPES and not own.is_own(name):
+    if name not in MADE_HERE and not own.is_own(name):
         _refuse_other_counts(found)
     return without_junk(found.benchmark)
+
+
+def views_of(name: str, data_root: Path | str) -> list[str]:
+    """From where each query shows its person: front, left, back or right.
+
+    In the order of the queries; [] where that is not known: rendered sets alone say it.
+    """
+    if pictures_of(name) != "rendered":
+        return []
+    found = find_benchmark(name, data_root)
+    rows = map(json.loads, (found.root / "captions.jsonl").read_text().splitlines())
+    views = {row["image"]: row["view"] for row in rows}
+    return [views[f"query/{sample.path.name}"] for sample in found.benchmark.query]
 
 
 def load_benchmarks(
@@ -176,8 +171,10 @@ def load_benchmarks(
 
 def _is_absent(name: str, data_root: Path | str) -> bool:
     kind_of(name)
-    if is_drawn(name) or is_folder(Path(data_root) / name):
+    if is_folder(Path(data_root) / name):
         return False
+    if name in MADE_HERE:
+        return not is_at_hand(name, Path(data_root) / name)
     try:
         _find(name, Path(data_root))
     except DataError:
@@ -199,8 +196,8 @@ def _refuse_other_counts(found: Found) -> None:
 def find_benchmark(name: str, data_root: Path | str) -> Found:
     """Find and read a benchmark, but look into no image."""
     kind_of(name)
-    if is_drawn(name):
-        ensure_benchmark(name, Path(data_root) / name)
+    if name in MADE_HERE:
+        ensure(name, Path(data_root) / name)
     return read_found(name, find_or_suggest(name, start_of(name, data_root)))
 
 

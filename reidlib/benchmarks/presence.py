@@ -2,26 +2,28 @@
 
 from pathlib import Path
 
+from reidlib.benchmarks.catalog import MADE_HERE
 from reidlib.benchmarks.loading import (
     find_benchmark,
     find_or_suggest,
-    is_drawn,
     kind_of,
     start_of,
 )
+from reidlib.benchmarks.made import is_at_hand, not_at_hand
 from reidlib.benchmarks.readers.folders import AbsentError, DataError
 from reidlib.benchmarks.readers.own import is_own
 from reidlib.data.samples import has_cameras
 
 
 def missing_data(name: str, data_root: Path | str) -> str:
-    """Say in a line that a benchmark is not in `data_root`; "" where it is, or drawn.
+    """Say in a line that a benchmark is not in `data_root`; "" where it is.
 
-    Drawn pedestrians are drawn where they are absent. Only folders are looked at, of
-    somebody's own data the whole table.
+    What is made here is drawn or unpacked where it is absent. Only folders are looked
+    at, of somebody's own data the whole table.
     """
-    if is_drawn(name):
-        return ""
+    if name in MADE_HERE:
+        root = Path(data_root) / name
+        return "" if is_at_hand(name, root) else not_at_hand(name, root)
     try:
         find_or_suggest(name, start_of(name, data_root))
         if is_own(name):

@@ -1,22 +1,18 @@
 """The rendered benchmark: people, places and cameras, with the truth of every pixel.
 
-What is imported here needs no renderer; `rendering.render` and `writing.write_world`
-need the extra [render].
+Sets are shipped as archives; `rendering.render` and `write_world` need the extra
+[render]. Names are imported when first used: to read a set needs none of what makes it.
 """
 
-from reidlib.rendered.shot import Shot
-from reidlib.rendered.truth import Detail, Part
-from reidlib.rendered.worlds import RECIPES, about, entries, shots_of
-from reidlib.rendered.writing import about_in, write_world
+import lazy_loader
 
-__all__ = [
-    "RECIPES",
-    "Detail",
-    "Part",
-    "Shot",
-    "about",
-    "about_in",
-    "entries",
-    "shots_of",
-    "write_world",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "archives": ["ensure_world", "is_shipped", "pack", "shipped_picture"],
+        "shot": ["Shot"],
+        "truth": ["Detail", "Part"],
+        "worlds": ["RECIPES", "about", "about_in", "entries", "shots_of"],
+        "writing": ["write_world"],
+    },
+)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from reidlib.checks import unknown
@@ -139,6 +140,14 @@ def about(name: str, height: int = HEIGHT) -> dict[str, Any]:
         "cameras": cameras,
     }
     return json.loads(json.dumps(said))  # tuples are lists in a file
+
+
+def about_in(root: Path) -> dict[str, Any] | None:
+    """What the about.json of a folder says; None where there is none."""
+    try:
+        return json.loads((root / "about.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def siblings(name: str) -> list[str]:

@@ -30,7 +30,15 @@ from reidlib.rendered import extra
 from reidlib.rendered.cameras import NUM_CAMERAS
 from reidlib.rendered.rendering import empty_place, render
 from reidlib.rendered.shot import HEIGHT
-from reidlib.rendered.worlds import FOLDERS, RECIPES, Entry, about, entries, siblings
+from reidlib.rendered.worlds import (
+    FOLDERS,
+    RECIPES,
+    Entry,
+    about,
+    about_in,
+    entries,
+    siblings,
+)
 
 JPEG_QUALITY = 85
 BATCH = 24  # images that a process renders before it reports
@@ -69,14 +77,6 @@ def write_world(
     _render_all(todo, part, height, workers or os.cpu_count() or 1, name)
     _finish(name, part, root)
     return root
-
-
-def about_in(root: Path) -> dict[str, Any] | None:
-    """What the about.json of a folder says; None where there is none."""
-    try:
-        return json.loads((root / "about.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
 
 
 def _started(part: Path, wanted: dict[str, Any]) -> Path:

@@ -5,6 +5,7 @@
     reid data extract cuhk03np_labeled <folder>
     reid data fixture market1501 <folder> [--full-size]
     reid data render concourse <folder> [--height 256]
+    reid data pack concourse <folder>
 
 Nothing is downloaded, and no command says where a data set is to be had.
 """
@@ -19,7 +20,8 @@ from reidlib import benchmarks
 from reidlib.benchmarks import DataError, fixtures
 from reidlib.benchmarks.readers import cuhk03
 from reidlib.checks import unknown
-from reidlib.rendered import RECIPES, write_world
+from reidlib.reading import shown
+from reidlib.rendered import RECIPES, pack, write_world
 from reidlib.rendered.shot import HEIGHT
 from reidrun.cli.arguments import WIDTH, list_names
 from reidrun.cli.messages import complain, say
@@ -112,6 +114,15 @@ def render_people(args: argparse.Namespace) -> None:
     say(f"{root}: rendered people, in the layout of {benchmarks.TITLES['market1501']}")
 
 
+def pack_people(args: argparse.Namespace) -> None:
+    """Write the archive of a rendered set, from which it is unpacked on first use."""
+    try:
+        path = pack(args.benchmark, args.folder)
+    except (FileNotFoundError, ValueError) as error:
+        raise ParameterError(str(error)) from None
+    say(f"{shown(path)}: {path.stat().st_size / 1e6:.1f} MB")
+
+
 def _wrapped(text: str) -> str:
     return textwrap.fill(text, WIDTH)
 
@@ -140,6 +151,11 @@ ACTIONS: dict[str, tuple[str, Action, Collection[str]]] = {
     "render": (
         "render a world of people, by the extra [render]",
         render_people,
+        RECIPES,
+    ),
+    "pack": (
+        "write the archive of a rendered set, which is shipped",
+        pack_people,
         RECIPES,
     ),
 }

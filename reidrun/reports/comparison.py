@@ -42,7 +42,7 @@ def compare_runs(first: Path, second: Path) -> pd.DataFrame:
         ours, other = parts
         if not ours.index.equals(other.index):
             raise RunError(f"the runs were tested on {name} with other queries")
-        shown = pictures(record["scores"][name], record["drawn"])
+        shown = pictures(record["scores"][name], record)
         for metric in COMPARED:
             values = [query_scores(table, metric) for table in (ours, other)]
             rows.append({"tested on": name, "pictures": shown} | _row(*values, metric))

@@ -4,20 +4,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reidlib.benchmarks import TERMS, USE, is_drawn, title_of
+from reidlib.benchmarks import PICTURES, TERMS, USE, pictures_of, title_of
 from reidlib.files import write_text
 from reidlib.reading import read_json
 from reidrun.reports.published import HEADLINES
-from reidrun.runs.folder import PICTURES, RunError, benchmark_of
+from reidrun.runs.errors import RunError
+from reidrun.runs.folder import benchmark_of
 from reidrun.runs.names import read_row_name
 
 CARD, SETTINGS = "model.md", "model.json"
-LICENCE = {
-    True: "MIT, as the repository: no person was photographed for what it was trained"
-    " on.",
-    False: "None is given here: the model was trained on photographs of people, stays"
-    " with whoever trained it, and may be used as the terms of its data allow.",
-}
+MADE_HERE = (
+    "MIT, as the repository: no person was photographed for what it was trained on."
+)
+PHOTOGRAPHS = (
+    "None is given here: the model was trained on photographs of people, stays with"
+    " whoever trained it, and may be used as the terms of its data allow."
+)
 
 
 def facts(
@@ -32,7 +34,7 @@ def facts(
     started   the environment that the run began in
     """
     benchmark, root = parameters["benchmark"], parameters.get("data_root")
-    drawn = is_drawn(benchmark, root)
+    kind = pictures_of(benchmark, root)
     tested = dict.fromkeys(benchmark_of(read_row_name(name)) for name in scores)
     return {
         "paper": paper,
@@ -47,12 +49,12 @@ def facts(
         "data": {
             "trained_on": benchmark,
             "tested_on": list(tested),
-            "drawn": drawn,
-            "pictures": PICTURES[drawn],
+            "kind": kind,
+            "pictures": PICTURES[kind],
             "terms": TERMS[benchmark.partition(":")[0]],
         },
         "scores": {name: dict(score) for name, score in scores.items()},
-        "licence": LICENCE[drawn],
+        "licence": PHOTOGRAPHS if kind == "photographs" else MADE_HERE,
         "use": list(USE),
     }
 
@@ -91,7 +93,8 @@ def card(settings: Mapping[str, Any]) -> str:
         "distances = embedder.distances(found, found)\n```",
         "## What it scored",
         f"On {data['pictures']}, in percent."
-        + (" A score on drawn pedestrians is not one on people." * data["drawn"]),
+        + f" A score on {data['pictures']} is none on photographs of people."
+        * (data["kind"] != "photographs"),
         "\n".join(["| tested on | mAP | rank-1 |", "|---|---|---|", *rows]),
         "## Licence, and use",
         f"{settings['licence']} Data: {data['terms']}",

@@ -1,4 +1,4 @@
-"""The README's table: what papers print, ours on drawn pedestrians and photographs.
+"""The README's table: what papers print, and ours by what the pictures are.
 
 A row is a method, trained and tested on one benchmark, and the command that makes the
 runs it shows. Numbers of different pictures stand in columns of their own, and an empty
@@ -12,19 +12,19 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from reidlib.benchmarks import BENCHMARKS, TITLES, TRAINED_ON, is_drawn
+from reidlib.benchmarks import BENCHMARKS, PICTURES, TITLES, TRAINED_ON, pictures_of
 from reidrun.reports.published import HEADLINES, headline
 from reidrun.reports.tables import mean_and_deviation
 from reidrun.runs.environment import ROOT
 from reidrun.runs.errors import RunError
 from reidrun.runs.names import variant_name
 from reidrun.runs.params import FULL, layer_files, owners, read_ablations, read_layer
-from reidrun.runs.plans import Setting
+from reidrun.runs.plans import Setting, usual_scale
 
 START = "<!-- results: `make results` writes these lines -->"
 END = "<!-- end of results -->"
 COLUMNS = ["method", "trained and tested on", "the paper, photographs"]
-COLUMNS += ["ours, drawn pedestrians", "ours, photographs", "command"]
+COLUMNS += [*(f"ours, {words}" for words in PICTURES.values()), "command"]
 README = "README.md"
 NOTHING = "–"  # in a cell of two numbers, for the one that a paper does not print
 
@@ -62,9 +62,9 @@ def results_table(found: pd.DataFrame, root: Path = ROOT) -> pd.DataFrame:
         ablation = _ablation(paper, root)
         for row in _rows(paper, runs, root):
             own = runs.get(row.run, found[:0])
-            ours = {is_drawn(row.setting.tested_on): _ours(own)}
+            ours = {pictures_of(row.setting.tested_on): _ours(own)}
             cells = [_method(row), _where(row.setting), row.printed]
-            cells += [ours.get(True, ""), ours.get(False, "")]
+            cells += [ours.get(kind, "") for kind in PICTURES]
             lines.append([*cells, command(row, sorted(own["seed"]), ablation)])
     return pd.DataFrame(lines, columns=COLUMNS)
 
@@ -130,8 +130,10 @@ def _by_run(found: pd.DataFrame) -> dict[tuple[str, str, Setting], pd.DataFrame]
     Left out are other ways of searching, and drawings in a real set's layout.
     """
     whole = found[(found["search"] == "") & found["tested_on"].isin(BENCHMARKS)]
-    trained, tested = (whole[name].map(is_drawn) for name in ("benchmark", "tested_on"))
-    own = whole[(trained == whole["trained_on_drawn"]) & (tested == whole["drawn"])]
+    names = {"benchmark": "trained_on_pictures", "tested_on": "pictures"}
+    own = whole
+    for name, pictures in names.items():
+        own = own[own[name].map(pictures_of) == own[pictures]]
     runs = own.groupby(["paper", "variant", "benchmark", "tested_on"])
     return {(p, v, Setting(*at)): group for (p, v, *at), group in runs}
 
@@ -165,16 +167,17 @@ def _rows(paper: str, runs: Mapping[tuple, pd.DataFrame], root: Path) -> list[Ro
 
 
 def _last(setting: Setting) -> tuple:
-    """Drawn pedestrians after photographs, further tests after the training's own."""
+    """What is made here after photographs, further tests after the training's own."""
     trained_on, tested_on, _ = setting
-    return is_drawn(tested_on), trained_on, setting.is_elsewhere, tested_on
+    order = list(PICTURES).index(pictures_of(tested_on))
+    return -order, trained_on, setting.is_elsewhere, tested_on
 
 
 def _also_on(paper: str, setting: Setting, root: Path) -> str:
     """What is tested on, where the layers of its training do not say so."""
     if not setting.is_elsewhere:
         return ""
-    scale = "tiny" if is_drawn(setting.trained_on) else "full"
+    scale = usual_scale(setting.trained_on)
     also_on = []
     for path in layer_files(root / "params", paper, setting.trained_on, scale):
         also_on = read_layer(path).get("also_on", also_on)
@@ -196,7 +199,10 @@ def _method(row: Row) -> str:
 
 def _where(setting: Setting) -> str:
     names = [setting.trained_on, setting.tested_on]
-    titles = [f"`{name}`" if is_drawn(name) else TITLES[name] for name in names]
+    titles = [
+        TITLES[name] if pictures_of(name) == "photographs" else f"`{name}`"
+        for name in names
+    ]
     return " → ".join(dict.fromkeys(titles))
 
 

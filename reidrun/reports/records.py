@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 
 from reidrun.runs.errors import RunError
-from reidrun.runs.folder import SCORES, pictures
+from reidrun.runs.folder import SCORES, pictures, pictures_in
 from reidrun.runs.names import read_row_name, row_name
 from reidrun.runs.records import read_record
 
-COLUMNS = ["paper", "variant", "seed", "benchmark", "trained_on_drawn", "tested_on"]
-COLUMNS += ["search", "drawn", "cameras", *SCORES, "seconds", "commit", "folder"]
+COLUMNS = ["paper", "variant", "seed", "benchmark", "trained_on_pictures", "tested_on"]
+COLUMNS += ["search", "pictures", "cameras", *SCORES, "seconds", "commit", "folder"]
 RECORDS = "*/*/*/metrics.json"  # below the folder of all runs
 
 
@@ -26,10 +26,10 @@ def collect(
     among    the files to look at; all that are there if not given
     report   gets a line for each damaged run, which is left out; without it the first
              one raises RunError
-    Scores are shares in [0, 1]; `drawn` says whether the pictures that were tested on
-    are, `trained_on_drawn` the same of training; `cameras` whether those of the test
-    are known; `search` is "" for the paper's own
-    search; `folder` is relative to `outputs`.
+    Scores are shares in [0, 1]; `pictures` says what was tested on, drawn, rendered or
+    photographs, `trained_on_pictures` the same of training; `cameras` whether those of
+    the test are known; `search` is "" for the paper's own search; `folder` is relative
+    to `outputs`.
     """
     rows = []
     for path in sorted(outputs.glob(RECORDS)):
@@ -48,12 +48,13 @@ def collect(
 
 def rows_of(record: Mapping[str, Any], folder: str = "") -> list[dict[str, Any]]:
     """Flatten the record of a run: a row per benchmark and how it was searched."""
-    run = {**record, "trained_on_drawn": record["drawn"], "folder": folder}
+    kind = pictures_in(record)
+    run = {**record, "trained_on_pictures": kind, "folder": folder}
     rows = []
     for name, scores in record["scores"].items():
         tested_on, search = read_row_name(name)
         told = {"tested_on": tested_on, "search": search, "cameras": True}
-        row = run | told | scores
+        row = run | told | scores | {"pictures": pictures_in(scores, record)}
         rows.append({column: row[column] for column in COLUMNS})
     return rows
 
@@ -63,8 +64,8 @@ def score_table(rows: pd.DataFrame) -> pd.DataFrame:
     table = rows[["paper", "variant", "seed"]].copy()
     table["trained on"] = rows["benchmark"]
     table["tested on"] = rows[["tested_on", "search"]].agg(row_name, axis=1)
-    told = rows[["drawn", "cameras"]].to_dict("records")
-    table["pictures"] = [pictures(one, drawn=False) for one in told]
+    told = rows[["pictures", "cameras"]].to_dict("records")
+    table["pictures"] = [*map(pictures, told)]
     for name in ("mAP", "rank1", "rank5", "rank10"):
         table[name.replace("rank", "rank-")] = (100 * rows[name]).round(1)
     return table

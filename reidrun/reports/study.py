@@ -114,7 +114,7 @@ class Study:
             if where == setting:
                 record = read_record(next(iter(folders.values())))
                 scores = record["scores"][row_name((where.tested_on, where.search))]
-                return pictures(scores, record["drawn"])
+                return pictures(scores, record)
         return ""
 
     @property

@@ -12,7 +12,7 @@ from reidrun.runs.folder import (
     RANKS,
     benchmark_of,
     pictures,
-    pictures_of,
+    shown_in,
     summary,
 )
 from reidrun.runs.names import Tested, row_name
@@ -48,8 +48,7 @@ def labelled(
 
     data_root   where they lie: drawings in the layout of a real set are told apart
     """
-    told = [pictures_of(name, data_root) for name in benchmarks]
-    kinds = {pictures(one, drawn=False) for one in told}
+    kinds = {pictures(shown_in(name, data_root)) for name in benchmarks}
     return table.rename_axis(columns=" and ".join(sorted(kinds)))
 
 

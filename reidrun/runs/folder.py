@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
-from reidlib.benchmarks import is_drawn, knows_cameras
+from reidlib.benchmarks import PICTURES, knows_cameras, pictures_of
 from reidlib.files import write_bytes, write_text
 from reidlib.reading import read_json, shown
 from reidrun.runs.environment import environment, peak_memory
@@ -31,11 +31,17 @@ if TYPE_CHECKING:
 RANKS = (1, 3, 5, 10, 20)
 SCORES = ["mAP", *(f"rank{k}" for k in RANKS), "num_valid", "num_skipped"]
 ADDED = {  # newer than some kept runs: the value they were made with
+    "bnneck": True,
+    "centre_weight": 0.0,
     "compile": False,
     "dai_alone": "softmax",
     "dai_bias": True,
     "erasing_fill": "noise",
+    "mirrored": False,
+    "last_stride": 1,
     "positives": "mean",
+    "rerank": False,
+    "triplets": "hardest",
 }
 AGAIN = "run it again with --fresh"
 QUERIES = "queries.csv.gz"
@@ -44,21 +50,20 @@ EVALUATED = "evaluated.json"  # on other sets, by `reid evaluate`
 PROGRESS = "progress.log"  # while it is trained
 ERROR_LOG = "error.log"  # of what went wrong
 MARKS = ("params.yaml", "metrics.json", "checkpoint.pt", "run.ipynb")  # of a run
-PICTURES = {True: "drawn pedestrians", False: "photographs"}
 NO_CAMERAS = ", without cameras: only the query itself is ignored"
 
 
-def pictures(told: Mapping[str, Any], drawn: bool) -> str:
+def pictures(*told: Mapping[str, Any]) -> str:
     """What tested pictures are in the heading of a table.
 
-    told    what a record says of them: `drawn`, and `cameras` if they are not known
-    drawn   where it does not say: whether the pictures of training are
+    told   what a record says of them, or the record, as `pictures_in` takes it;
+           `cameras` is there if they are not known
 
-    >>> pictures({"drawn": False, "cameras": False}, drawn=True)
+    >>> pictures({"pictures": "photographs", "cameras": False})
     'photographs, without cameras: only the query itself is ignored'
     """
-    known = told.get("cameras", True)
-    return PICTURES[told.get("drawn", drawn)] + ("" if known else NO_CAMERAS)
+    known = told[0].get("cameras", True)
+    return PICTURES[pictures_in(*told)] + ("" if known else NO_CAMERAS)
 
 
 def make_folder(folder: Path) -> None:
@@ -76,6 +81,22 @@ def benchmark_of(tested: Tested) -> str:
     if " " in name:
         raise ValueError(f"{name!r} is no benchmark; write (benchmark, search)")
     return name
+
+
+def pictures_in(*said: Mapping[str, Any]) -> str:
+    """Which pictures the first that says so is of, a key of benchmarks.PICTURES.
+
+    said   scores of a record, or the record; those of old runs say `drawn` or not
+
+    >>> pictures_in({"mAP": 0.5}, {"drawn": False})
+    'photographs'
+    """
+    for values in said:
+        if "pictures" in values:
+            return values["pictures"]
+        if "drawn" in values:
+            return "drawn" if values["drawn"] else "photographs"
+    raise KeyError("pictures")
 
 
 def recorded(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,11 +187,11 @@ def save_run(
     record = {
         "paper": paper,
         "benchmark": benchmark,
-        "drawn": is_drawn(benchmark, root),
+        "pictures": pictures_of(benchmark, root),
         "variant": parameters.get("variant", FULL),
         "seed": parameters["seed"],
         "scores": {
-            row_name(tested): summary(score) | pictures_of(benchmark_of(tested), root)
+            row_name(tested): summary(score) | shown_in(benchmark_of(tested), root)
             for tested, score in scores.items()
         },
         "measures": {name: float(value) for name, value in (measures or {}).items()},
@@ -191,10 +212,10 @@ def save_run(
     return record
 
 
-def pictures_of(benchmark: str, root: str | None) -> dict[str, bool]:
-    """What a record says of tested pictures: drawn, and if cameras are not known."""
+def shown_in(benchmark: str, root: str | None) -> dict[str, str | bool]:
+    """What a record says of a benchmark's pictures, and if cameras are not known."""
     known = {} if knows_cameras(benchmark, root) else {"cameras": False}
-    return {"drawn": is_drawn(benchmark, root), **known}
+    return {"pictures": pictures_of(benchmark, root), **known}
 
 
 def write_scores(
@@ -218,7 +239,7 @@ def keep_evaluation(
     """Write what a finished run scores on one more set, beside what is known."""
     path = folder / EVALUATED
     known = read_json(path, "delete it", raises=RunError) if path.is_file() else {}
-    told = summary(scores) | pictures_of(benchmark, str(data_root))
+    told = summary(scores) | shown_in(benchmark, str(data_root))
     write_text(path, _as_json(known | {benchmark: told}))
 
 

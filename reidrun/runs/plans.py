@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from reidlib.benchmarks import (
     BENCHMARKS,
     DataError,
-    is_drawn,
     is_own,
+    pictures_of,
     place_name,
     training_fault,
 )
@@ -100,7 +100,7 @@ def make_plans(
 
     All runs of a seed come before the next seed; every file of params/ is read once.
     root        holds notebooks/ and params/
-    scale       tiny for drawn benchmarks, full for real ones, where it is None
+    scale       where it is None, full on photographs and tiny on what is made here
     overrides   by name; text is read as a value of the parameter's type
     Raises ParameterError for what is unknown, of another type, or out of its range.
     Weights and data are not looked for: see `missing.refuse_missing_files`.
@@ -183,20 +183,22 @@ def scale_of(root: Path, benchmark: str, scale: str | None) -> str:
         raise ParameterError(unknown("scale", scale, scales))
     if fault := training_fault(benchmark):
         raise ParameterError(fault)
-    return scale or _usual_scale(benchmark)
+    return scale or usual_scale(benchmark)
 
 
-def _usual_scale(benchmark: str) -> str:
-    return "tiny" if is_drawn(benchmark) else "full"
+def usual_scale(benchmark: str) -> str:
+    """The scale of runs on a benchmark, unless another is asked for."""
+    return "full" if pictures_of(benchmark) == "photographs" else "tiny"
 
 
 def _named(
     benchmark: str, data_root: Path, scale: str, values: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What a run's name says besides the variant."""
-    named = {} if scale == _usual_scale(benchmark) else {"scale": scale}
-    if not is_drawn(benchmark) and _shows_drawings(benchmark, data_root):
-        named["pictures"] = "drawn"  # a run of its own, not the real set's
+    named = {} if scale == usual_scale(benchmark) else {"scale": scale}
+    kind = _pictures(benchmark, data_root)
+    if kind != pictures_of(benchmark):
+        named["pictures"] = kind  # a run of its own, not the real set's
     return named | dict(values)
 
 
@@ -219,9 +221,9 @@ def _refuse_paper(root: Path, paper: str) -> None:
     raise ParameterError(unknown("paper", paper, known))
 
 
-def _shows_drawings(benchmark: str, data_root: Path) -> bool:
+def _pictures(benchmark: str, data_root: Path) -> str:
     try:
-        return is_drawn(benchmark, data_root)
+        return pictures_of(benchmark, data_root)
     except DataError as error:
         raise ParameterError(str(error)) from None
 

@@ -7,11 +7,12 @@ the file and says what to do.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import pandas as pd
-from pydantic import BaseModel, ValidationError, field_validator
+from pydantic import BaseModel, ValidationError, field_validator, model_validator
 
+from reidlib.benchmarks import PICTURES
 from reidlib.reading import reading, shown
 from reidrun.runs.errors import RunError
 from reidrun.runs.folder import AGAIN, QUERIES, SCORES, read_metrics
@@ -23,10 +24,11 @@ class Record(BaseModel, strict=True):
 
     paper: str
     benchmark: str
-    drawn: bool
+    pictures: str = ""
+    drawn: bool | None = None  # in its place, of old
     variant: str
     seed: int
-    scores: dict[str, dict[str, float | bool]]
+    scores: dict[str, dict[str, float | bool | str]]
     seconds: float
     commit: str
     measures: dict[str, float] = {}
@@ -34,18 +36,31 @@ class Record(BaseModel, strict=True):
 
     @field_validator("scores")
     @classmethod
-    def are_whole(cls, scores: dict[str, dict[str, float | bool]]) -> dict:
-        """Every score is there, and shares are shares; `drawn` and `cameras` may be."""
+    def are_whole(cls, scores: dict[str, dict[str, float | bool | str]]) -> dict:
+        """Every score is there, and shares are shares; what is shown may be."""
         for name, values in scores.items():
             if missing := [score for score in SCORES if score not in values]:
                 raise ValueError(f"{name} has no {', '.join(missing)}")
             for word in ("drawn", "cameras"):
                 if not isinstance(values.get(word, True), bool):
                     raise ValueError(f"{word} of {name} is {values[word]}, no boolean")
+            _refuse_pictures(values.get("pictures", "drawn"))
             for score in (score for score in SCORES if not score.startswith("num_")):
-                if isinstance(values[score], bool) or not 0 <= values[score] <= 1:
+                if type(values[score]) is not float or not 0 <= values[score] <= 1:
                     raise ValueError(f"{score} of {name} is {values[score]}, no share")
         return scores
+
+    @model_validator(mode="after")
+    def says_its_pictures(self) -> Self:
+        """Of drawings, renderings or photographs, in the new words or the old."""
+        if self.drawn is None:
+            _refuse_pictures(self.pictures)
+        return self
+
+
+def _refuse_pictures(kind: object) -> None:
+    if kind not in PICTURES:
+        raise ValueError(f"pictures is {kind!r}, none of {', '.join(PICTURES)}")
 
 
 class Kept(NamedTuple):

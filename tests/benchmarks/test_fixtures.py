@@ -133,7 +133,7 @@ def test_the_marker_says_what_it_is_and_readers_see_it(quick, tmp_path):
     assert about["drawn"] is True and about["full_size"] is False
     title = "drawn pedestrians in the layout of Market-1501"
     assert about["what"] == check("market1501", tmp_path).title == title
-    assert readers.is_drawn("market1501", tmp_path)
+    assert readers.pictures_of("market1501", tmp_path) == "drawn"
     assert "as drawn" in check("market1501", tmp_path).table
 
 

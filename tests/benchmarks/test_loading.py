@@ -13,6 +13,7 @@ from reidlib.benchmarks import Counts, DataError, check, load_benchmark, read_ma
 from reidlib.benchmarks.readers import folders as files
 from reidlib.pedestrians import RECIPES
 from reidlib.pedestrians.benchmark import Recipe
+from reidlib.rendered import RECIPES as RENDERED
 
 FEW = Recipe("plaza", train_identities=2, test_identities=1, distractors=1, junk=1)
 
@@ -182,7 +183,7 @@ def test_published_counts_add_up():
     assert duke.train.identities + duke.query.identities == 1299
     both = readers.PUBLISHED["msmt17_trainval"], readers.PUBLISHED["msmt17"]
     assert both[0].train.images - both[1].train.images == 2373
-    assert set(readers.PUBLISHED) == set(readers.BENCHMARKS) - set(RECIPES)
+    assert set(readers.PUBLISHED) == set(readers.BENCHMARKS) - {*RECIPES, *RENDERED}
 
 
 def test_an_unknown_benchmark_is_answered_by_the_nearest(tmp_path):
@@ -283,24 +284,34 @@ def test_the_counts_of_another_set_name_it(tmp_path, monkeypatch):
 
 
 def test_a_marker_says_that_a_folder_is_drawn(market):
-    assert not readers.is_drawn("market1501", market.parent)
+    assert readers.pictures_of("market1501", market.parent) == "photographs"
     for content in ("[]", '{"drawn": false}'):
         (market / "about.json").write_text(content)
-        assert not readers.is_drawn("market1501", market.parent)
+        assert readers.pictures_of("market1501", market.parent) == "photographs"
     for content in ("", "{bad"):
         (market / "about.json").write_text(content)
-        for asked in (readers.is_drawn, load_benchmark, check):
+        for asked in (readers.pictures_of, load_benchmark, check):
             with pytest.raises(DataError, match=r"about\.json cannot be read"):
                 asked("market1501", market.parent)
     (market / "about.json").write_text(json.dumps({"drawn": True}))
     for data_root in (market, market.parent):
-        assert readers.is_drawn("market1501", data_root)
-    assert not readers.is_drawn("market1501")
-    assert not readers.is_drawn("dukemtmcreid", market.parent / "nowhere")
-    assert not readers.is_drawn("nobody", market)
-    assert readers.is_drawn("plaza", market)
+        assert readers.pictures_of("market1501", data_root) == "drawn"
+    assert readers.pictures_of("market1501") == "photographs"
+    nowhere = market.parent / "nowhere"
+    assert readers.pictures_of("dukemtmcreid", nowhere) == "photographs"
+    assert readers.pictures_of("nobody", market) == "photographs"
+    assert readers.pictures_of("plaza", market) == "drawn"
+    assert readers.pictures_of("concourse", market) == "rendered"
     title = check("market1501", market).title
     assert title == "drawn pedestrians in the layout of Market-1501"
+    said = {"drawn": True, "kind": "rendered"}
+    (market / "about.json").write_text(json.dumps(said))
+    assert readers.pictures_of("market1501", market) == "rendered"
+    title = check("market1501", market).title
+    assert title == "rendered people in the layout of Market-1501"
+    (market / "about.json").write_text(json.dumps(said | {"kind": "painted"}))
+    with pytest.raises(DataError, match="kind: 'painted' is none of drawn, rendered"):
+        check("market1501", market)
 
 
 def test_every_benchmark_has_its_words():
@@ -309,9 +320,9 @@ def test_every_benchmark_has_its_words():
     for table in tables:
         assert set(table) - {readers.OWN} == set(readers.BENCHMARKS)
     assert all(readers.OWN in table for table in tables if table is not readers.TITLES)
-    assert [name for name in readers.BENCHMARKS if readers.is_drawn(name)] == sorted(
-        RECIPES
-    )
+    for kind, recipes in {"drawn": RECIPES, "rendered": RENDERED}.items():
+        found = [n for n in readers.BENCHMARKS if readers.pictures_of(n) == kind]
+        assert found == sorted(recipes)
     assert "drawn on first use" in readers.TREES["plaza_partial"]
     for name in readers.BENCHMARKS:
         assert f"<data_root>/{name}/" in readers.TREES[name]

@@ -10,10 +10,10 @@ from PIL import Image
 from reidlib.benchmarks import (
     DataError,
     check,
-    is_drawn,
     knows_cameras,
     load_benchmark,
     missing_data,
+    pictures_of,
     place_name,
     unfit_for_training,
 )
@@ -65,7 +65,7 @@ def test_a_table_is_read_with_its_cameras(tmp_path):
     assert [(s.pid, s.camid) for s in benchmark.gallery] == [(30, 1), (31, 0)]
     assert knows_cameras("own:street", tmp_path)
     assert camera_count(benchmark.train) == 2
-    assert not is_drawn("own:street", tmp_path)
+    assert pictures_of("own:street", tmp_path) == "photographs"
 
 
 @pytest.mark.parametrize("header", ["path,pid,split", "path,pid,camid,split"])

@@ -55,7 +55,7 @@ def test_crops_without_cameras_train_and_score(crops, outputs):
     (folder,) = outputs.glob("own-park-*/baseline/*")
     record = json.loads((folder / "metrics.json").read_text())
     (scores,) = record["scores"].values()
-    assert not record["drawn"] and scores["cameras"] is False
+    assert record["pictures"] == "photographs" and scores["cameras"] is False
     assert scores["num_valid"] == PEOPLE and scores["num_skipped"] == 0
     assert 0 < scores["mAP"] <= 1
     assert len(pd.read_csv(folder / "history.csv")) == 1
@@ -81,7 +81,7 @@ def test_a_finished_run_is_tested_on_other_sets(crops, outputs, tmp_path, capsys
     kept = json.loads((folder / "evaluated.json").read_text())
     assert kept.keys() == {name, "smoke"}
     assert kept[name] == trained, "as the run itself was tested"
-    assert kept["smoke"]["drawn"] is True
+    assert kept["smoke"]["pictures"] == "drawn"
     assert reid("evaluate", place, "--on", "smokey", "--outputs", outputs) == 2
     assert "did you mean smoke" in capsys.readouterr().err
     assert reid("evaluate", tmp_path, "--on", "smoke") == 2

@@ -75,10 +75,11 @@ def test_without_runs_the_papers_stand_alone(table):
             "84.6 / 95.0",
             "",
             "",
+            "",
             "reid run fanet --on market1501",
         ],
         [
-            *("FA-Net, baseline", "Market-1501", "72.7 / 89.7", "", ""),
+            *("FA-Net, baseline", "Market-1501", "72.7 / 89.7", "", "", ""),
             "reid run fanet --on market1501 --variant baseline",
         ],
     ]
@@ -97,11 +98,25 @@ def test_drawn_runs_have_a_column_and_rows_of_their_own(table, house):
     ranks = [(1 + value) / 2 for value in values]
     pairs = [(100 * mean(v), 100 * stdev(v)) for v in (values, ranks)]
     words = [f"{m:.1f}{PLUS_MINUS}{s:.1f}" for m, s in pairs]
-    assert full[:5] == ["FA-Net", "`plaza`", "", " / ".join(words), ""]
+    assert full[:6] == ["FA-Net", "`plaza`", "", " / ".join(words), "", ""]
     sweep = "reid sweep fanet_parts --on plaza --variants full --seeds 0 1 2"
-    assert full[5] == sweep, "of the ablation that has the baseline too"
-    assert baseline[:5] == ["FA-Net, baseline", "`plaza`", "", "50.0 / 75.0", ""]
-    assert baseline[5] == "reid run fanet --on plaza --variant baseline --seed 3"
+    assert full[6] == sweep, "of the ablation that has the baseline too"
+    assert baseline[3:6] == ["50.0 / 75.0", "", ""]
+    assert baseline[:2] == ["FA-Net, baseline", "`plaza`"]
+    assert baseline[6] == "reid run fanet --on plaza --variant baseline --seed 3"
+
+
+def test_rendered_runs_have_a_column_of_their_own_between_the_two(table, house):
+    named = {"benchmark": "concourse", "paper": "fanet", "pictures": "rendered"}
+    write_record(house / "outputs", **named, concourse=0.4)
+    assert results_table(collect(house / "outputs"), house).columns[3:6].tolist() == [
+        "ours, drawn pedestrians",
+        "ours, rendered people",
+        "ours, photographs",
+    ]
+    row = table()[6]
+    assert row[1:6] == ["`concourse`", "", "", "40.0 / 70.0", ""]
+    assert row[6] == "reid run fanet --on concourse --seed 0"
 
 
 def test_runs_on_photographs_stand_in_the_papers_row(table, house):
@@ -109,13 +124,14 @@ def test_runs_on_photographs_stand_in_the_papers_row(table, house):
         folder = house / "outputs", "market1501", "fanet"
         write_record(*folder, seed=seed, drawn=False, market1501=0.8)
     row = table()[0]
-    assert row[1:5] == [
+    assert row[1:6] == [
         "Market-1501",
         "84.6 / 95.0",
         "",
+        "",
         "80.0 ± 0.0 / 90.0 ± 0.0".replace(" ± ", PLUS_MINUS),
     ]
-    assert row[5].endswith("--on market1501 --variants full --seeds 0 2")
+    assert row[6].endswith("--on market1501 --variants full --seeds 0 2")
     assert len(table()) == 6
 
 
@@ -149,16 +165,16 @@ def test_what_is_not_the_run_of_a_row_is_in_no_cell(table, house, names, options
 def test_sets_that_are_tested_only_say_where_the_training_was(table, house):
     rows = {row[1]: row for row in table("RGANet")}
     layered = rows["Market-1501 → Partial-REID"]
-    assert layered[2:] == ["– / 87.2", "", "", "reid run rganet --on market1501"]
+    assert layered[2:] == ["– / 87.2", "", "", "", "reid run rganet --on market1501"]
     row = rows["Market-1501 → Occluded-REID"]
     command = "reid run rganet --on market1501 -p also_on occluded_reid"
-    assert row[2:] == ["80.0 / 86.4", "", "", command], "no layer tests it"
+    assert row[2:] == ["80.0 / 86.4", "", "", "", command], "no layer tests it"
 
     named = house / "outputs", "market1501", "rganet"
     scores = {"market1501": 0.75, "partial_reid": 0.5, "occluded_reid": 0.25}
     write_record(*named, drawn=False, **scores)
     write_record(*named, "full+also_on=occluded_reid", drawn=False, occluded_reid=0.5)
-    ours = {row[1]: row[4] for row in table("RGANet")}
+    ours = {row[1]: row[5] for row in table("RGANet")}
     assert ours["Market-1501"] == "75.0 / 87.5"
     assert ours["Market-1501 → Partial-REID"] == "50.0 / 75.0"
     assert ours["Market-1501 → Occluded-REID"] == "50.0 / 75.0", "of its own command"
@@ -182,6 +198,7 @@ def test_a_paper_that_prints_no_numbers_has_rows_of_its_runs(table, house):
         "`plaza`",
         "",
         "50.0 ± 0.0 / 75.0 ± 0.0".replace(" ± ", PLUS_MINUS),
+        "",
         "",
     ]
     assert command == "reid sweep toy_parts --on plaza --variants full --seeds 0 1"
@@ -217,12 +234,10 @@ def test_fba_was_tested_after_another_training_than_the_others():
 def test_the_table_as_markdown(house):
     text = markdown(results_table(collect(house / "outputs"), house)).splitlines()
     assert text[0].startswith("| method | trained and tested on | the paper, photog")
-    assert text[1] == "| --- | --- | --- | --- | --- | --- |"
-    first = (
-        "| FA-Net | Market-1501 | 84.6 / 95.0 | | | `reid run fanet --on market1501` |"
-    )
-    assert text[2] == first
-    assert {line.count("|") for line in text} == {7}
+    assert text[1] == "| --- | --- | --- | --- | --- | --- | --- |"
+    command = "`reid run fanet --on market1501`"
+    assert text[2] == f"| FA-Net | Market-1501 | 84.6 / 95.0 | | | | {command} |"
+    assert {line.count("|") for line in text} == {8}
 
 
 @pytest.mark.parametrize(
@@ -321,11 +336,11 @@ def planned(command: str, data_root) -> list[plans.Plan]:
 
 
 def test_every_command_makes_the_runs_that_its_row_shows(tmp_path):
-    for *_, drawn, real, code in rows_of_the_readme():
+    for *_, drawn, rendered, real, code in rows_of_the_readme():
         commands = code.strip("`").split("; ")
         made = [plan for command in commands for plan in planned(command, tmp_path)]
         assert made, code
-        if drawn or real:
+        if drawn or rendered or real:
             missing = [plan.title for plan in made if not is_complete(plan.folder)]
             assert not missing, f"{code}: {missing}"
-            assert ("±" in drawn + real) == (len(made) > 1)
+            assert ("±" in drawn + rendered + real) == (len(made) > 1)

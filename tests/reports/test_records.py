@@ -6,7 +6,7 @@ import shutil
 import pytest
 from toys.small_runs import write_record
 
-from reidrun.reports.records import collect, score_table
+from reidrun.reports.records import collect, read_record, score_table
 from reidrun.runs.errors import RunError
 
 
@@ -26,7 +26,7 @@ def test_runs_are_collected_one_row_per_scored_benchmark(tmp_path):
     table = score_table(rows)
     assert table.loc[0, ["mAP", "rank-1"]].tolist() == [40.0, 70.0]
     assert (table["pictures"] == "drawn pedestrians").all()
-    real = score_table(rows.assign(drawn=False))
+    real = score_table(rows.assign(pictures="photographs"))
     assert (real["pictures"] == "photographs").all()
 
 
@@ -34,11 +34,22 @@ def test_pictures_tested_on_may_be_others_than_those_of_training(tmp_path):
     write_record(tmp_path, drawn=True, tested_drawn=False, market1501=0.5)
     write_record(tmp_path, drawn=True, seed=1, market1501=0.5)
     rows = collect(tmp_path)
-    assert rows[["trained_on_drawn", "drawn"]].values.tolist() == [
-        [True, False],
-        [True, True],
+    assert rows[["trained_on_pictures", "pictures"]].values.tolist() == [
+        ["drawn", "photographs"],
+        ["drawn", "drawn"],
     ]
     assert list(score_table(rows)["pictures"]) == ["photographs", "drawn pedestrians"]
+
+
+def test_a_record_says_which_pictures_in_the_new_words_or_the_old(tmp_path):
+    write_record(tmp_path, "concourse", pictures="rendered")
+    write_record(tmp_path, "market1501", drawn=False)
+    rows = collect(tmp_path)
+    assert list(rows["pictures"]) == ["rendered", "photographs"]
+    assert list(score_table(rows)["pictures"]) == ["rendered people", "photographs"]
+    folder = write_record(tmp_path, "concourse", pictures="painted")
+    with pytest.raises(RunError, match="'painted', none of drawn, rendered, photog"):
+        read_record(folder)
 
 
 def test_only_the_files_asked_for_are_looked_at(tmp_path):
@@ -54,6 +65,7 @@ def test_only_the_files_asked_for_are_looked_at(tmp_path):
         ("{", "", "cannot be read .*--fresh"),
         ("{", "[{", "cannot be read"),
         ('"drawn": true', '"drawn": "yes"', "no record of a run: drawn: .*boolean"),
+        ('"drawn": true, ', "", "no record of a run: .* pictures is '', none of drawn"),
         ('"seed": 0,', "", "no record of a run: seed: Field required"),
         ('"seed": 0', '"seed": 0.5', "no record of a run: seed: .*integer"),
         ('"plaza": {', '"plaza": 0.5, "b": {', "scores.plaza: .*dictionary"),

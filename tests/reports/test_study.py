@@ -132,7 +132,7 @@ def test_pictures_are_called_what_the_runs_say(gather, outputs):
     assert study.pictures(HERE) == study.pictures(THERE) == "drawn pedestrians"
     for path in outputs.glob("*/*/*/metrics.json"):
         record = json.loads(path.read_text())
-        record["scores"]["station"]["drawn"] = False
+        record["scores"]["station"]["pictures"] = "photographs"
         path.write_text(json.dumps(record))
     assert gather().pictures(HERE) == "drawn pedestrians"
     assert gather().pictures(THERE) == "photographs", "what is tested on is shown"

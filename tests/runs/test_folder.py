@@ -138,7 +138,7 @@ def test_the_record_says_what_was_run(tmp_path):
     assert (record["paper"], record["benchmark"], record["seed"]) == ("toy", "plaza", 3)
     assert record["variant"] == "no-tem"
     assert "variant" not in record["parameters"], "the folder is named by it"
-    assert record["drawn"] is True
+    assert record["pictures"] == "drawn"
     assert record["measures"] == {"mask_iou": 0.4}
     assert record["scores"]["plaza"] == {
         "mAP": 0.5,
@@ -149,7 +149,7 @@ def test_the_record_says_what_was_run(tmp_path):
         "rank20": pytest.approx(0.5 + 0.5 * 19 / 49),
         "num_valid": 7,
         "num_skipped": 1,
-        "drawn": True,
+        "pictures": "drawn",
     }
     assert record["seconds"] == 1.3
     assert record["versions"].keys() >= {"python", "torch", "open_clip_torch"}
@@ -204,7 +204,7 @@ def test_a_search_of_another_kind_is_a_pair_and_has_a_row_of_its_own(tmp_path):
     folder = tmp_path / "full-s3"
     record = save_run(str(folder), scores=pair, seconds=0.0, **options)
     assert list(record["scores"]) == ["plaza", "plaza re-ranked"]
-    assert record["scores"]["plaza re-ranked"]["drawn"] is True
+    assert record["scores"]["plaza re-ranked"]["pictures"] == "drawn"
     rows = records.read_queries(folder).index.unique("tested_on")
     assert [*map(read_row_name, rows)] == [("plaza", ""), ("plaza", "re-ranked")]
     with pytest.raises(ValueError, match=r"'plaza re-ranked' is no benchmark; write"):

@@ -22,12 +22,14 @@ def write_record(
     *,
     drawn: bool = True,
     tested_drawn: bool | None = None,
+    pictures: str = "",
     **mean_aps: float,
 ) -> Path:
     """Write metrics.json of a run; its rank-1 is halfway from mAP to 1.
 
     drawn          whether the pictures of training are
     tested_drawn   the same of those tested on, which older records do not say
+    pictures       what both are, as newer records say it in place of `drawn`
     mean_aps       by tested benchmark; 0.5 on its own if not given
     """
     names = {"benchmark": benchmark, "paper": paper, "variant": variant, "seed": seed}
@@ -39,7 +41,8 @@ def write_record(
         scores = {
             name: {**score, "drawn": tested_drawn} for name, score in scores.items()
         }
-    record = names | {"drawn": drawn, "scores": scores, "seconds": 1.0, "commit": ""}
+    kind = {"pictures": pictures} if pictures else {"drawn": drawn}
+    record = names | kind | {"scores": scores, "seconds": 1.0, "commit": ""}
     folder = run_folder(outputs, **names)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "metrics.json").write_text(json.dumps(record))

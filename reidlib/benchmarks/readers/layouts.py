@@ -1,11 +1,15 @@
 """How the folder of each benchmark is laid out, as `reid data tree` prints it."""
 
-from reidlib.pedestrians import RECIPES
+from reidlib import pedestrians, rendered
 
 _DRAWN = """\
 <data_root>/{name}/                 drawn on first use; nothing to fetch
   bounding_box_train/ query/ bounding_box_test/     as in Market-1501
   masks/<split>/*.png captions.jsonl about.json"""
+_RENDERED = """\
+<data_root>/{name}/                 rendered; unpacked on first use
+  bounding_box_train/ query/ bounding_box_test/     as in Market-1501
+  masks/<split>/*.png details/<split>/*.png captions.jsonl scenes/*.jpg about.json"""
 _MARKET = """\
 <data_root>/market1501/            or Market-1501-v15.09.15/, or nested in it
   bounding_box_train/0002_c1s1_000451_03.jpg
@@ -86,4 +90,6 @@ TREES = {
     "p_dukemtmcreid": _P_DUKE,
     "partial_ilids": _PARTIAL_ILIDS,
     "partial_reid": _PARTIAL_REID,
-} | {name: _DRAWN.format(name=name) for name in RECIPES}
+}
+TREES |= {name: _DRAWN.format(name=name) for name in pedestrians.RECIPES}
+TREES |= {name: _RENDERED.format(name=name) for name in rendered.RECIPES}
