@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from reidlib.benchmarks import DataError, check, load_benchmark, missing_data
+from reidlib.benchmarks.counts import expected
 from reidlib.data.captions import captions_of
 from reidlib.data.masks import read_mask
 from reidlib.rendered import (
@@ -29,6 +30,7 @@ from reidlib.rendered.archives import ABOUT, ARCHIVES, CAPTIONS, SUMS
 from reidlib.rendered.cameras import Camera
 from reidlib.rendered.truth import Detail, parts
 from reidlib.rendered.worlds import Recipe
+from reidrun.runs.environment import ROOT
 
 SHIPPED = [name for name in RECIPES if is_shipped(name)]
 FEW = {
@@ -244,3 +246,14 @@ def test_six_images_rendered_anew_are_those_that_are_shipped():
         same += int((again == there).all())
         assert np.abs(again - there).mean() < 1, "other processors round otherwise"
     print(f"\n{same} of 6 are the same bit for bit")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_document_has_the_counts_and_what_is_shipped(name):
+    rows = (ROOT / "DATASETS.md").read_text().splitlines()
+    (row,) = [row for row in rows if row.startswith(f"| `{name}` |")]
+    tally = expected(name, {})
+    pairs = [f"{each.identities:,} / {each.images:,}" for each in tally[:3]]
+    *cells, shipped = [cell.strip() for cell in row.strip("|").split("|")[2:]]
+    assert cells == [*pairs, f"{tally.distractors}, {tally.junk}"]
+    assert shipped == ("yes" if is_shipped(name) else "no")

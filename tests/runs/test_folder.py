@@ -232,11 +232,17 @@ def test_folders_are_compared_by_parameters_not_by_place(tmp_path):
 
 def test_a_kept_run_goes_without_a_parameter_that_came_later(tmp_path):
     assert ADDED == {
+        "bnneck": True,
+        "centre_weight": 0.0,
         "compile": False,
         "dai_alone": "softmax",
         "dai_bias": True,
         "erasing_fill": "noise",
+        "last_stride": 1,
+        "mirrored": False,
         "positives": "mean",
+        "rerank": False,
+        "triplets": "hardest",
     }
     write_parameters(tmp_path, PARAMETERS)
     assert differing(tmp_path, PARAMETERS | {"compile": False}) == {}
