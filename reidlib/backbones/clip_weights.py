@@ -18,7 +18,10 @@ from reidlib.recipes import called, recorded
 from reidlib.weights import load_weights, read_weights, write_tensors
 
 ARCHITECTURE = "ViT-B-16-quickgelu"
-TINY_WEIGHTS = Path(__file__).parents[1] / "assets" / "tiny_clip.safetensors"
+ASSETS = Path(__file__).parents[1] / "assets"
+TINY_WEIGHTS = ASSETS / "tiny_clip.safetensors"
+TINY_RENDERED = ASSETS / "tiny_clip_rendered.safetensors"
+TINY = {"tiny": TINY_WEIGHTS, "tiny-rendered": TINY_RENDERED}
 SPECIAL_TOKENS = (0, 49406, 49407)  # padding, start of text, end of text
 OPENAI_ONLY = ("input_resolution", "context_length", "vocab_size")  # in its files
 SMALLEST_TEXT = {"layers": 1, "vocab_size": 1}
@@ -42,9 +45,10 @@ def load_clip(
 ) -> Clip:
     """Load a CLIP model and fit its image tower to an image size and a patch stride.
 
-    source      tiny, the weights in reidlib/assets | openai, ViT-B/16 through
-                open_clip's hub | random | the path of a .safetensors or .pt file, as
-                OpenAI (in TorchScript, too), open_clip or save_tiny_clip write it
+    source      tiny or tiny-rendered, the weights in reidlib/assets that were taught
+                on drawn and on rendered people | openai, ViT-B/16 through open_clip's
+                hub | random | the path of a .safetensors or .pt file, as OpenAI (in
+                TorchScript, too), open_clip or save_tiny_clip write it
     image_size  (height, width) in pixels
     stride      of the patches in pixels; below the patch size they overlap
     config      open_clip's model configuration as JSON, where the key "stride" may be
@@ -125,10 +129,10 @@ def _weights_path(source: str | Path) -> Path | None:
         return None
     if source == "openai":
         return _fetch_openai()
-    path = TINY_WEIGHTS if source == "tiny" else Path(source)
+    path = TINY.get(str(source), Path(source))
     if path.is_file():
         return path
-    if source == "tiny":
+    if str(source) in TINY:
         raise FileNotFoundError(
             f"the tiny CLIP weights are not at {path}: restore the file, or run "
             "notebooks/pretrain_clip.ipynb, which makes it"

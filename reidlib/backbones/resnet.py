@@ -18,7 +18,10 @@ from torchvision.models import ResNet50_Weights, resnet50
 from reidlib.recipes import called, recorded
 from reidlib.weights import fitted, load_weights, read_weights, write_tensors
 
-TINY_RESNET = Path(__file__).parents[1] / "assets" / "tiny_resnet.safetensors"
+ASSETS = Path(__file__).parents[1] / "assets"
+TINY_RESNET = ASSETS / "tiny_resnet.safetensors"
+TINY_RENDERED = ASSETS / "tiny_resnet_rendered.safetensors"
+SHIPPED = {"drawn": TINY_RESNET, "rendered": TINY_RENDERED}
 
 
 class ResNetStages(NamedTuple):
@@ -34,13 +37,17 @@ class ResNetStages(NamedTuple):
     recipe: Mapping[str, Any] = {}  # how they are built without their weights
 
 
-def load_resnet(name: str, *, pretrained: str | Path = "") -> ResNetStages:
+def load_resnet(
+    name: str, *, pretrained: str | Path = "", last_stride: int = 1
+) -> ResNetStages:
     """Build a ResNet whose last stage keeps the resolution, and load its weights.
 
     name        resnet50 (C = 2048, torchvision) or tiny-resnet (C = 128, timm)
-    pretrained  "" random | imagenet, torchvision's first weights of resnet50 | drawn,
-                tiny-resnet's weights in reidlib/assets | the path of a state dict, .pth
-                or .safetensors; an fc layer in it is left out
+    pretrained  "" random | imagenet, torchvision's first weights of resnet50 | drawn
+                or rendered, tiny-resnet's weights in reidlib/assets, taught on such
+                people | the path of a state dict, .pth or .safetensors; an fc layer in
+                it is left out
+    last_stride  1, or 2: the last stage halves the resolution, as it does elsewhere
 
     Raises ValueError for another name and for weights of another architecture, and
     FileNotFoundError where weights are absent or cannot be fetched.
@@ -49,6 +56,8 @@ def load_resnet(name: str, *, pretrained: str | Path = "") -> ResNetStages:
     if name not in _NETWORKS:
         raise ValueError(f"no ResNet named {name!r}: choose from {sorted(_NETWORKS)}")
     network = _NETWORKS[name]()
+    if last_stride == 1:
+        _keep_resolution(network.layer4)
     if pretrained:
         source = f"{name} from {pretrained}"
         state = fitted(_resnet_state(name, pretrained), network, name)
@@ -113,7 +122,6 @@ def _last_norms(block: nn.Module) -> list[nn.BatchNorm2d]:
 def _resnet50() -> nn.Module:
     network = resnet50()
     network.fc = nn.Identity()
-    _keep_resolution(network.layer4)
     return network
 
 
@@ -127,7 +135,6 @@ def _tiny_resnet() -> nn.Module:
         channels=(32, 64, 96, 128),
     )
     _keep_resolution(network.layer3)
-    _keep_resolution(network.layer4)
     return network
 
 
@@ -138,7 +145,7 @@ _TO_FETCH = {
     "resnet50": f"give imagenet, or fetch torchvision's {_IMAGENET_FILE}, ResNet-50 "
     "trained on ImageNet, and give its path",
     "tiny-resnet": "give drawn, or make them by notebooks/baseline.ipynb with "
-    "params/baseline@avenue.yaml",
+    "params/baseline@avenue.yaml, rendered ones with params/baseline@boulevard.yaml",
 }
 
 
@@ -156,7 +163,7 @@ def _width(stage: nn.Sequential) -> int:
 
 def _resnet_state(name: str, pretrained: str | Path) -> dict[str, Tensor]:
     if str(pretrained) != "imagenet":
-        path = TINY_RESNET if str(pretrained) == "drawn" else Path(pretrained)
+        path = SHIPPED.get(str(pretrained), Path(pretrained))
         if not path.is_file():
             raise FileNotFoundError(f"no weights at {path}: {_TO_FETCH[name]}")
         return read_weights(path)

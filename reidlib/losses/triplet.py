@@ -1,4 +1,4 @@
-"""The batch-hard triplet loss (Hermans et al. 2017), and the distances it compares."""
+"""Triplet losses (Hermans et al. 2017), and the distances they compare."""
 
 import torch
 from torch import Tensor
@@ -44,3 +44,22 @@ def triplet_loss(
     excess = hardest_positive - hardest_negative  # -inf where one of them is missing
     terms = softplus(excess) if soft_margin else (margin + excess).relu()
     return terms.sum() / anchors.sum().clamp_min(1)
+
+
+def mean_triplet_loss(
+    embeddings: Tensor, labels: Tensor, *, margin: float = 0.3
+) -> Tensor:
+    """The loss of all triplets of a batch. Hermans et al. 2017, Eq. 6, as a mean.
+
+        L = mean over a, p, n of  [ m + d(a, p) - d(a, n) ]_+
+
+    This is what triplets drawn at random have on average. Symbols and shapes as in
+    triplet_loss; without a triplet the loss is 0.
+    """
+    distances = euclidean_distances(embeddings, embeddings)  # (B, B)
+    same = labels[:, None] == labels  # (B, B)
+    positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=same.device)
+    triplets = positive[:, :, None] & ~same[:, None, :]  # (B, B, B)
+    excess = distances[:, :, None] - distances[:, None, :]  # (B, B, B)
+    terms = (margin + excess).relu() * triplets
+    return terms.sum() / triplets.sum().clamp_min(1)

@@ -53,6 +53,17 @@ def test_resnet50_differs_from_torchvision_in_two_strides_only():
     assert strides == dict.fromkeys(edited, ((2, 2), (1, 1)))
 
 
+@pytest.mark.parametrize(("name", "rows"), [("resnet50", 8), ("tiny-resnet", 8)])
+def test_a_last_stride_of_2_halves_the_map_and_keeps_every_weight(name, rows):
+    size = (256, 128) if name == "resnet50" else (128, 64)
+    with torch.device("meta"):
+        plain, halved = (load_resnet(name, last_stride=each) for each in (1, 2))
+        images = torch.empty(2, 3, *size)
+        assert halved.branch(halved.trunk(images)).shape[2:] == (rows, rows // 2)
+        assert plain.branch(plain.trunk(images)).shape[2:] == (2 * rows, rows)
+    assert count(plain.branch) == count(halved.branch)
+
+
 def test_tiny_resnet_map_size_and_width():
     stages = load_resnet("tiny-resnet")
     low_level = stages.trunk(torch.randn(2, 3, 128, 64))

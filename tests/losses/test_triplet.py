@@ -11,7 +11,11 @@ from pytorch_metric_learning.losses import TripletMarginLoss
 from pytorch_metric_learning.miners import BatchHardMiner
 from pytorch_metric_learning.reducers import MeanReducer
 
-from reidlib.losses.triplet import euclidean_distances, triplet_loss
+from reidlib.losses.triplet import (
+    euclidean_distances,
+    mean_triplet_loss,
+    triplet_loss,
+)
 
 ANGLES = [0, 20, 40, 60, 80]  # degrees on the unit circle
 LABELS = [0, 0, 1, 1, 2]
@@ -153,3 +157,37 @@ def test_distances_against_a_library():
     expected = torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist")
     torch.testing.assert_close(euclidean_distances(first, second), expected)
     assert euclidean_distances(first, first).diagonal().max() < 1e-2
+
+
+def slow_mean_triplet_loss(points, labels, margin) -> float:
+    """Hermans et al. 2017, Eq. 6, as loops over all triplets."""
+    terms = [
+        max(margin + math.dist(points[a], points[p]) - math.dist(points[a], other), 0.0)
+        for a in range(len(points))
+        for p in range(len(points))
+        for n, other in enumerate(points)
+        if p != a and labels[p] == labels[a] != labels[n]
+    ]
+    return sum(terms) / len(terms) if terms else 0.0
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.3, 2.0])
+def test_the_mean_over_all_triplets_against_loops_and_a_library(margin):
+    points, labels = on_circle(ANGLES), torch.tensor(LABELS)
+    found = mean_triplet_loss(points, labels, margin=margin)
+    slow = slow_mean_triplet_loss(points.tolist(), LABELS, margin)
+    assert float(found) == pytest.approx(slow, abs=1e-6)
+    distance = LpDistance(normalize_embeddings=False)
+    library = TripletMarginLoss(margin, distance=distance, reducer=MeanReducer())
+    assert float(found) == pytest.approx(float(library(points, labels)), abs=1e-5)
+
+
+def test_the_mean_over_all_triplets_is_at_most_the_hardest_and_has_edges():
+    points, labels = on_circle(ANGLES), torch.tensor(LABELS)
+    hardest = triplet_loss(points, labels, margin=0.3)
+    assert 0 < mean_triplet_loss(points, labels, margin=0.3) < hardest
+    for alone in (torch.zeros(5, dtype=torch.int64), torch.arange(5)):
+        assert mean_triplet_loss(points, alone, margin=0.3) == 0, "no triplet"
+    same = torch.ones(4, 3, requires_grad=True)
+    mean_triplet_loss(same, torch.tensor([0, 0, 1, 1])).backward()
+    assert same.grad.isfinite().all()

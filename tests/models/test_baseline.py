@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from reidlib.backbones.resnet import load_resnet
-from reidlib.losses.triplet import triplet_loss
+from reidlib.losses.triplet import mean_triplet_loss, triplet_loss
 from reidlib.models.baseline import Output, ResNetBaseline, objective
 
 BATCH = SimpleNamespace(labels=torch.tensor([0, 0, 1, 1, 2, 2]))
@@ -100,3 +100,37 @@ def test_every_parameter_gets_a_gradient_and_a_few_steps_learn():
         frozen = name.endswith("norm.bias")
         assert (parameter.grad is None) == frozen, name
     assert losses[-1] < 0.7 * losses[0]
+
+
+def test_without_a_bnneck_all_see_the_same_feature():
+    model = build(bnneck=False).eval()
+    output = model(images())
+    pooled = output.triplet_embedding
+    assert torch.equal(output.embedding, pooled)
+    torch.testing.assert_close(
+        output.identity_logits, pooled @ model.neck.classifier.weight.T
+    )
+    assert count(model) == count(build()) - 2 * 128
+
+
+def test_terms_of_the_ladder_are_added_and_others_stay():
+    model = build(centred=True).train()
+    output = model(images())
+    plain = objective(output, BATCH)
+    assert build().centres is None and set(plain) == {"identity", "triplet"}
+    centred = objective(output, BATCH, centres=model.centres)
+    feature = output.triplet_embedding
+    torch.testing.assert_close(
+        centred.pop("centre"), feature.square().sum(1).mean() / 2
+    )
+    assert centred == plain
+    every = objective(output, BATCH, triplets="all")
+    torch.testing.assert_close(
+        every["triplet"], mean_triplet_loss(feature, BATCH.labels, margin=0.3)
+    )
+    with pytest.raises(
+        ValueError, match="triplets is 'some': choose from hardest, all"
+    ):
+        objective(output, BATCH, triplets="some")
+    model.centres.update(output, BATCH)
+    assert (model.centres.centres != 0).any()
