@@ -31,6 +31,14 @@ FANET_PARTS = {
     "target_attention",
 }
 VARIED = {  # what a table or a figure of a paper varies; of ours, the readings compared
+    "baseline_directions": {  # ours
+        *("erasing_probability", "identity_weight", "pretrained", "test_feature"),
+        *("triplet_weight", "triplets"),
+    },
+    "baseline_ladder": {  # the strong baseline's table, and ways to search
+        *("bnneck", "centre_weight", "erasing_probability", "label_smoothing"),
+        *("last_stride", "mirrored", "rerank", "test_feature", "warmup_epochs"),
+    },
     "fanet_attention_maps": {"attention_maps"},  # Fig. 5
     "fanet_components": {*FANET_PARTS, "identity_weight"},  # Table I, FAN-6
     "fanet_target_attention": {"pyramid", "target_attention"},  # Table II

@@ -1,0 +1,268 @@
+"""Does a world of ours rank methods as photographs do? For notebooks/worlds.ipynb.
+
+A ladder is a study whose rows add to one another, the last being another way to search
+in the runs of the row before; a direction is one that many papers agree on.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from reidlib.evaluation.agreement import tau, tau_over_rows, tau_over_runs
+from reidlib.evaluation.statistics import (
+    Comparison,
+    Interval,
+    bootstrap_interval,
+    compare,
+    in_points,
+    range_in_points,
+    student_interval,
+    verdict,
+)
+from reidrun.reports.published import published
+from reidrun.reports.study import Study
+from reidrun.reports.tables import PAPERS_METRICS, mean_and_deviation
+from reidrun.runs.plans import Setting
+
+MARKS = ("✓", "✗", "?")  # as papers say, the other way round, cannot be told
+NOT_RUN = "not run"
+RERANKED, MIRRORED = "re-ranked", "mirrored"
+
+
+class Test(NamedTuple):
+    """A row of a study in a setting."""
+
+    study: Study
+    variant: str
+    setting: Setting
+
+    @property
+    def was_run(self) -> bool:
+        """Whether there are runs of it."""
+        return (self.variant, self.setting) in self.study.queries
+
+    def per_query(self, metric: str) -> pd.DataFrame:
+        """What each query scored, as `Study.per_query` has it."""
+        return self.study.per_query(self.variant, self.setting, metric)
+
+
+class Direction(NamedTuple):
+    """What many papers say is better, and what it is better than."""
+
+    says: str
+    better: Test
+    worse: Test
+
+
+def steps(study: Study, world: str) -> list[Test]:
+    """The rows of a ladder, trained and tested in one world."""
+    here = Setting(world, world)
+    rows = [Test(study, variant, here) for variant in study.rows]
+    return [*rows, rows[-1]._replace(setting=here._replace(search=RERANKED))]
+
+
+def ladder_table(study: Study, worlds: Sequence[str], metric: str) -> pd.DataFrame:
+    """Scores in percent, ours with their deviation over seeds, and as printed."""
+    printed = _printed(study, metric)
+    ours = {
+        f"ours, {world} ({study.pictures(Setting(world, world)) or NOT_RUN})": [
+            mean_and_deviation(100 * step.per_query(metric).mean(), ".1f")
+            if step.was_run
+            else ""
+            for step in steps(study, world)
+        ]
+        for world in worlds
+    }
+    table = pd.DataFrame(ours, index=printed.index)
+    return table.join(printed.map("{:.1f}".format).add_prefix("paper, "))
+
+
+def agreement(
+    study: Study, worlds: Sequence[str], metrics: Sequence[str]
+) -> pd.DataFrame:
+    """Kendall's tau of each world with each published column, and of these two.
+
+    Of rows that were run. Columns tau, rows (how many), and 95 % intervals: over rows,
+    and of ours over people and seeds. A row for each pair and metric.
+    """
+    found = []
+    for metric in metrics:
+        printed = _printed(study, metric)
+        for world, photographs in product(worlds, printed):
+            ran = [step.was_run for step in steps(study, world)]
+            tests = [step for step in steps(study, world) if step.was_run]
+            queries = [test.per_query(metric) for test in tests]
+            theirs = printed[photographs][ran].to_numpy()
+            over_runs = tau_over_runs(queries, theirs) if len(tests) > 2 else None
+            ours = [each.mean().mean() for each in queries]
+            pair = f"{world}, {photographs}"
+            found.append(_agreement(pair, metric, ours, theirs, over_runs))
+        columns = (printed[name].to_numpy() for name in printed)
+        found.append(_agreement(", ".join(printed), metric, *columns, None))
+    return pd.DataFrame(found).set_index(["metric", "columns"])
+
+
+def _agreement(
+    pair: str,
+    metric: str,
+    first: Sequence[float],
+    second: Sequence[float],
+    over_runs: Interval | None,
+) -> dict[str, object]:
+    enough = len(first) > 2
+    over_rows = tau_over_rows(first, second) if enough else None
+    return {
+        "metric": PAPERS_METRICS[metric],
+        "columns": pair,
+        "rows": len(first),
+        "tau": f"{tau(first, second):.2f}" if enough else NOT_RUN,
+        "over rows": _range(over_rows),
+        "over people and seeds": _range(over_runs),
+    }
+
+
+def _range(interval: Interval | None) -> str:
+    return f"{interval.low:.2f} to {interval.high:.2f}" if interval else ""
+
+
+def _printed(study: Study, metric: str) -> pd.DataFrame:
+    """The published columns of a metric in percent, a row for each of the ladder."""
+    numbers = published(study.ablation.paper, study.ablation.table)
+    return numbers.xs(PAPERS_METRICS[metric], axis=1, level=1)
+
+
+def directions(
+    study: Study, ladder: Study, stripes: Study, world: str
+) -> list[Direction]:
+    """What many papers agree on, of a world.
+
+    study     runs of baseline_directions     ladder  of baseline_ladder
+    stripes   of fanet_components: its last row adds stripes to the one before
+    """
+    here = Setting(world, world)
+    full, last = Test(study, "full", here), steps(ladder, world)[-2]
+    bare, other = full._replace(variant="no-erasing"), _elsewhere(study, world)
+    *_, before, striped = (Test(stripes, name, here) for name in stripes.rows)
+    mirrored = last._replace(setting=here._replace(search=MIRRORED))
+    rivals = {
+        "identity-only": "Identity and triplet loss are above the identity loss alone.",
+        "triplet-only": "They are above the triplet loss alone.",
+        "all-triplets": "The hardest triplets of a batch are above random ones.",
+        "no-erasing": "Random erasing helps at home.",
+    }
+    hidden = {
+        f"{world}_occluded": "Whole queries are above occluded ones.",
+        f"{world}_partial": "They are above partial ones.",
+        other: "One's own camera network is above another.",
+    }
+    pretrained = full._replace(variant="pretrained")
+    there = Setting(world, other)
+    return [
+        Direction("Pre-trained weights are above random ones.", pretrained, full),
+        *(
+            Direction(says, full, full._replace(variant=name))
+            for name, says in rivals.items()
+        ),
+        Direction("Stripes are above one global vector.", striped, before),
+        *(
+            Direction(says, full, full._replace(setting=Setting(world, name)))
+            for name, says in hidden.items()
+        ),
+        Direction(
+            "Random erasing hurts abroad.",
+            bare._replace(setting=there),
+            full._replace(setting=there),
+        ),
+        Direction("Flipping at test time helps.", mirrored, last),
+    ]
+
+
+def _elsewhere(study: Study, world: str) -> str:
+    """The other camera network that runs of a world are tested in; "" without one."""
+    names = [at.tested_on for at in study.settings if at.trained_on == world]
+    return next((name for name in names if not name.startswith(world)), "")
+
+
+def directions_table(
+    listed: Iterable[Direction], more: Mapping[str, Comparison], metric: str = "mAP"
+) -> pd.DataFrame:
+    """Each direction with its effect in points, both intervals and a mark of MARKS.
+
+    more   further comparisons by what they say
+    What fails comes first, and last what was not run.
+    """
+    found = {
+        one.says: weigh(one.better.per_query(metric), one.worse.per_query(metric))
+        if one.better.was_run and one.worse.was_run
+        else None
+        for one in listed
+    }
+    rows = [
+        {
+            "": verdict(each, MARKS) if each else NOT_RUN,
+            "direction": says,
+            "effect": in_points(each.difference) if each else "",
+            "over seeds": range_in_points(each.over_seeds) if each else "",
+            "over queries": range_in_points(each.over_queries) if each else "",
+        }
+        for says, each in (found | dict(more)).items()
+    ]
+    order = ["✗", "?", "✓", NOT_RUN]
+    rows.sort(key=lambda row: order.index(row[""]))
+    return pd.DataFrame(rows).set_index("")
+
+
+def weigh(better: pd.DataFrame, worse: pd.DataFrame) -> Comparison:
+    """Compare two tests, of other queries as well.
+
+    As `compare`; where the queries are others, the interval over queries is that of
+    two intervals apart, and so wider than it need be.
+    """
+    if better.index.equals(worse.index):
+        return compare(better, worse)
+    seeds = sorted(set(better) & set(worse))
+    first, second = better[seeds].mean(), worse[seeds].mean()
+    of_first, of_second = (_of_people(each[seeds]) for each in (better, worse))
+    apart = Interval(of_first.low - of_second.high, of_first.high - of_second.low)
+    return Comparison(
+        ours=float(first.mean()),
+        ours_spread=float(first.std()),
+        other=float(second.mean()),
+        other_spread=float(second.std()),
+        difference=float((first - second).mean()),
+        over_seeds=student_interval((first - second).to_numpy()),
+        over_queries=apart,
+        seeds=len(seeds),
+    )
+
+
+def _of_people(scores: pd.DataFrame) -> Interval:
+    means = scores.mean(axis=1).dropna()
+    return bootstrap_interval(means, means.index.get_level_values(1))
+
+
+def from_behind(
+    test: Test, views: Sequence[str], metric: str = "mAP"
+) -> dict[str, Comparison]:
+    """Compare queries of the same people seen from the front with those from behind.
+
+    views   of the queries, in their order; nothing is compared without them
+    """
+    if not views:
+        return {}
+    scores, sides = test.per_query(metric), {}
+    for view in ("front", "back"):
+        seen = scores[np.array(views) == view]
+        sides[view] = seen.groupby(level=1).mean()  # by pid
+    people = sorted(set(sides["front"].index) & set(sides["back"].index))
+    front, back = (
+        sides[view].loc[people].set_axis(_as_queries(people)) for view in sides
+    )
+    return {"A person is easier to find from the front.": compare(front, back)}
+
+
+def _as_queries(people: Sequence[int]) -> pd.MultiIndex:
+    return pd.MultiIndex.from_arrays([people, people], names=["query", "pid"])
