@@ -304,7 +304,9 @@ def test_a_run_leaves_its_model_and_a_card_that_says_what_it_is(running, tmp_pat
 
 def read_metrics_scores(folder):
     scores = read_metrics(folder)["scores"]
-    return {n: {k: v for k, v in s.items() if k != "pictures"} for n, s in scores.items()}
+    return {
+        n: {k: v for k, v in s.items() if k != "pictures"} for n, s in scores.items()
+    }
 
 
 def test_a_model_that_cannot_be_kept_does_not_cost_the_run(running, tmp_path):

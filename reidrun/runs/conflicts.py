@@ -21,7 +21,8 @@ class Tower(NamedTuple):
 
 
 VIT_B16 = Tower(patch=16, image=768, text=512, joint=512)
-TOWERS = {"tiny": Tower(8, 128, 96, 64), "openai": VIT_B16, "random": VIT_B16}
+TINY = Tower(patch=8, image=128, text=96, joint=64)
+TOWERS = {"tiny": TINY, "tiny-rendered": TINY, "openai": VIT_B16, "random": VIT_B16}
 ROWS = {"tiny-resnet": 8, "resnet50": 16}  # pixels of the image in a row of the map
 STRIPES = 8  # the finest of FA-Net's pyramid
 
@@ -100,7 +101,7 @@ def _of_milestones(given: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_weights(given: Mapping[str, Any]) -> Iterator[str]:
-    known = {"imagenet": "resnet50", "drawn": "tiny-resnet"}
+    known = {"imagenet": "resnet50", "drawn": "tiny-resnet", "rendered": "tiny-resnet"}
     fitting = known.get(given["pretrained"], given["backbone"])
     if fitting != given["backbone"]:
         said = f"pretrained {given['pretrained']} is for backbone {fitting}"

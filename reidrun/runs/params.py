@@ -1,7 +1,8 @@
 """Parameters of a run: flat YAML layers, merged and checked against the schema.
 
 The last wins: base, papers/<paper>, papers/<paper>@<benchmark>, scales/<scale>,
-scales/<scale>@<paper>, the variant's overrides, the command line. In a notebook,
+scales/<scale>@<paper>, scales/<scale>@<paper>@<pictures>, which are drawn, rendered or
+photographs, the variant's overrides, the command line. In a notebook,
 `check_parameters` of injected.py checks what papermill injected.
 """
 
@@ -14,6 +15,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from reidlib.benchmarks import pictures_of
 from reidlib.checks import unknown
 from reidlib.reading import read_text, reading
 from reidrun.runs.errors import ParameterError
@@ -132,7 +134,8 @@ def layer_files(params: Path, paper: str, benchmark: str, scale: str) -> list[Pa
     Those with an @ are there only where they are needed.
     """
     names = ["base", f"papers/{paper}", f"papers/{paper}@{benchmark}"]
-    names += [f"scales/{scale}", f"scales/{scale}@{paper}"]
+    own = f"scales/{scale}@{paper}"
+    names += [f"scales/{scale}", own, f"{own}@{pictures_of(benchmark)}"]
     files = [params / f"{name}.yaml" for name in names]
     return [file for file in files if "@" not in file.name or file.is_file()]
 
