@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from reidlib.analysis.truth import check_masks, true_parts
 from reidlib.benchmarks import DataError, check, load_benchmark, missing_data
 from reidlib.benchmarks.counts import expected
-from reidlib.data.captions import captions_of
+from reidlib.data.captions import CaptionIds, captions_of
 from reidlib.data.masks import read_mask
+from reidlib.prepare.region_prompts import region_labels
 from reidlib.rendered import (
     RECIPES,
     about,
@@ -257,3 +260,17 @@ def test_the_document_has_the_counts_and_what_is_shipped(name):
     *cells, shipped = [cell.strip() for cell in row.strip("|").split("|")[2:]]
     assert cells == [*pairs, f"{tally.distractors}, {tally.junk}"]
     assert shipped == ("yes" if is_shipped(name) else "no")
+
+
+def test_what_the_papers_read_of_masks_and_captions_is_there(atrium, tmp_path):
+    found = load_benchmark("atrium_smoke", tmp_path)
+    check_masks({"atrium_smoke": found})
+    shares = true_parts([sample.path for sample in found.query], (16, 8))
+    assert shares.shape == (72, 7, 16, 8)
+    torch.testing.assert_close(shares.sum(1), torch.ones(72, 16, 8))
+    names = ["head", "upper body", "lower body", "foot"]
+    labels = region_labels(found.train, names, (16, 8))
+    assert set(torch.stack(list(labels.values())).unique().tolist()) >= {0, 1, 2, 3, 4}
+    samples = [sample for split in found[1:] for sample in split]
+    ids = CaptionIds(captions_of(samples), 77)
+    assert ids.longest <= 77 and ids.truncated == 0

@@ -32,7 +32,7 @@ FANET_PARTS = {
 }
 VARIED = {  # what a table or a figure of a paper varies; of ours, the readings compared
     "baseline_directions": {  # ours
-        *("erasing_probability", "identity_weight", "pretrained", "test_feature"),
+        *("erasing_probability", "identity_weight", "test_feature"),
         *("triplet_weight", "triplets"),
     },
     "baseline_ladder": {  # the strong baseline's table, and ways to search
