@@ -244,6 +244,7 @@ def gather_all(
     """Every ablation of a paper that was run, by its name.
 
     found   finished runs below `outputs`, as `collect` gives them
+    Raises RunError for damaged runs, which a page of all runs does not leave out.
     """
     studies = {}
     for name in sorted(owners(root / "params" / "ablations")):
@@ -255,7 +256,9 @@ def gather_all(
         many = {"benchmarks": asked["benchmark"], "seeds": asked["seed"]}
         ablation = read_ablation(root / "params", name)
         plans = sweep.plan(ablation=name, rows=ablation.variants, **many, **where)
-        studies[name] = gather(ablation, plans)
+        study = studies[name] = gather(ablation, plans)
+        if study.left_out:
+            raise RunError("\n".join(study.left_out))
     return studies
 
 

@@ -6,15 +6,16 @@ from dataclasses import replace
 from itertools import permutations
 
 import pytest
-from toys.small_study import ABLATION, HERE, THERE
+from toys.small_study import ABLATION, HERE, THERE, planned
 from toys.toy_paper import TOY_LAYERS
 
 from reidrun.reports.published import published
-from reidrun.reports.study import settings_of
+from reidrun.reports.records import collect
+from reidrun.reports.study import gather_all, settings_of
 from reidrun.reports.tables import table
 from reidrun.runs import params, sweep
 from reidrun.runs.environment import ROOT
-from reidrun.runs.errors import ParameterError
+from reidrun.runs.errors import ParameterError, RunError
 from reidrun.runs.folder import QUERIES, read_metrics
 from reidrun.runs.plans import Setting
 from reidrun.runs.records import read_queries
@@ -125,6 +126,16 @@ def test_a_damaged_run_is_left_out_and_named(gather, outputs, name):
     assert sorted(study.folders["plain", HERE]) == [0, 1, 2]
     (said,) = study.left_out
     assert f"more-s1/{name} cannot be read" in said and "--fresh" in said
+
+
+def test_a_page_of_all_runs_leaves_none_out(outputs, toy_root, monkeypatch):
+    plans = [planned(outputs, "more", seed) for seed in range(3)]
+    monkeypatch.setattr(sweep, "plan", lambda **_: plans)
+    found = collect(outputs)
+    assert "toy_rows" in gather_all(found, outputs, toy_root)
+    (outputs / "plaza/toy/more-s1/history.csv").write_text("[1]")
+    with pytest.raises(RunError, match=r"more-s1/history\.csv cannot be read"):
+        gather_all(found, outputs, toy_root)
 
 
 def test_pictures_are_called_what_the_runs_say(gather, outputs):

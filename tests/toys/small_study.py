@@ -81,11 +81,11 @@ def open_toy(
     root: Path, settings: Sequence[Setting], seeds: Sequence[int], rows: Sequence[str]
 ) -> Study:
     """The study of those runs that such plans would make."""
-    plans = [_planned(root / "outputs", name, seed) for name in rows for seed in seeds]
+    plans = [planned(root / "outputs", name, seed) for name in rows for seed in seeds]
     return gather(read_ablation(root / "params", "toy_rows"), plans, settings)
 
 
-def _planned(outputs: Path, variant: str, seed: int) -> Plan:
+def planned(outputs: Path, variant: str, seed: int) -> Plan:
     parameters = {"benchmark": "plaza", "seed": seed, "also_on": ["station"]}
     folder = outputs / f"plaza/toy/{variant}-s{seed}"
     return Plan("toy", variant, Path("toy.ipynb"), folder, parameters)
