@@ -10,17 +10,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from toys.notebook_models import ABLATIONS, PAPERS, model_of, run_before_training
+from toys.notebook_models import PAPERS, model_of, parts, run_before_training
 
 import reidlib
 from reidlib import evaluation
 from reidlib.data import captions_of
 from reidlib.data.pictures import PictureError
 from reidlib.data.transforms import test_transform as plain_transform
-from reidlib.model_files import SETTINGS, WEIGHTS, load_model, save_model
+from reidlib.model_files import SETTINGS, WEIGHTS, save_model
 from reidlib.models import fba
-from reidrun.runs.environment import ROOT
-from reidrun.runs.params import read_ablation
 
 IMAGES = 20  # two batches of different lengths
 # stage 0 is learned by a training of its own, which is tested elsewhere
@@ -30,17 +28,6 @@ GIVEN = {"rganet": {"prompt": "a photo of a [CLASS]."}}
 @pytest.fixture(scope="module")
 def data_root(tmp_path_factory) -> str:
     return str(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def recipes() -> set[str]:
-    """Models that were loaded already, as they are built."""
-    return set()
-
-
-def parts(embeddings) -> tuple[torch.Tensor, ...]:
-    single = isinstance(embeddings, torch.Tensor)
-    return (embeddings,) if single else tuple(embeddings)
 
 
 def moved(model: torch.nn.Module, seed: int = 5) -> torch.nn.Module:
@@ -83,31 +70,6 @@ def test_a_loaded_run_embeds_to_the_bits_that_it_was_scored_with(
     assert embedder.settings["classes"] == space["num_identities"]
     assert paper == "fba" or not embedder.reads_captions
     assert (tmp_path / WEIGHTS).stat().st_size < 8 << 20
-
-
-@pytest.mark.parametrize("ablation", ABLATIONS)
-def test_every_row_of_every_table_can_be_loaded(ablation, tmp_path, recipes):
-    paper = ablation.partition("_")[0]
-    for variant in read_ablation(ROOT / "params", ablation).variants:
-        model = moved(model_of(paper, variant.name))
-        if (recipe := json.dumps(model.recipe)) in recipes:
-            continue  # it differs in its losses alone, or is in another table, too
-        recipes.add(recipe)
-        size = getattr(getattr(model, "image_tower", None), "image_size", (128, 64))
-        transform = plain_transform(*size, normalisation="half")
-        tester = evaluation.Tester(transform, "cpu", 4)
-        save_model(tmp_path, model, tester, {})
-        again, distances, settings = load_model(tmp_path)
-        assert distances is evaluation.cosine_distances
-        images = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
-        with torch.no_grad():
-            found, scored = parts(again.embed(images)), parts(model.embed(images))
-        assert all(map(torch.equal, found, scored)), variant.name
-        wanted = model.state_dict()
-        assert again.state_dict().keys() == wanted.keys()
-        for name, value in again.state_dict().items():
-            assert torch.equal(value, wanted[name]), (variant.name, name)
-        assert settings["model"] == again.recipe == model.recipe
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,15 @@
-"""Runs of one seed start alike: the rows of an ablation differ in nothing else."""
+"""Runs of one seed start alike: the rows of an ablation differ in nothing else.
+
+And each can be loaded from what its run leaves, which is seen here as well: to build
+them all takes a while.
+"""
+
+import json
 
 import pytest
 import torch
 from torch import Tensor, nn
-from toys.notebook_models import ABLATIONS, model_of
+from toys.notebook_models import ABLATIONS, assert_loads, model_of
 
 from reidrun.runs.environment import ROOT
 from reidrun.runs.params import read_ablation
@@ -20,13 +26,25 @@ def starts(model: nn.Module) -> dict[tuple, dict[str, Tensor]]:
     return found
 
 
+@pytest.fixture(scope="module")
+def loaded() -> set[str]:
+    """Models that were loaded already, as they are built."""
+    return set()
+
+
 @pytest.mark.parametrize("ablation", ABLATIONS)
-def test_variants_of_a_seed_start_with_equal_weights_in_every_common_module(ablation):
+def test_variants_of_a_seed_start_with_equal_weights_in_every_common_module(
+    ablation, loaded, tmp_path
+):
     paper = ablation.partition("_")[0]
     known: dict[tuple, dict[str, Tensor]] = {}
     shared = 0
     for variant in read_ablation(ROOT / "params", ablation).variants:
-        for module, weights in starts(model_of(paper, variant.name)).items():
+        model = model_of(paper, variant.name)
+        if (recipe := json.dumps(model.recipe)) not in loaded:  # else losses differ
+            assert_loads(model, tmp_path)
+            loaded.add(recipe)
+        for module, weights in starts(model).items():
             others = known.setdefault(module, weights)
             shared += others is not weights
             for name, value in weights.items():

@@ -49,7 +49,11 @@ def wanted(embedder: Embedder, inputs: list[torch.Tensor]) -> list[torch.Tensor]
     return [found] if isinstance(found, torch.Tensor) else list(found)
 
 
-@pytest.mark.parametrize("name", MODELS)
+OTHERS = [name for name in MODELS if name != "fba"]  # which reads captions, too
+SLOW = [pytest.param(name, marks=pytest.mark.export) for name in OTHERS]
+
+
+@pytest.mark.parametrize("name", ["fba", *SLOW])
 def test_onnx_runs_at_batches_of_1_and_7(name, tmp_path):
     embedder = embedder_of(name)
     path, difference = exporting.export(embedder, tmp_path, "onnx")

@@ -3,15 +3,20 @@
 import ast
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import matplotlib.pyplot as plt
 import pytest
+import torch
 from notebook_rules import code_of, text_of
-from torch import nn
+from torch import Tensor, nn
 from toys.merged import merged
 
+from reidlib import evaluation
+from reidlib.data.transforms import test_transform as plain_transform
+from reidlib.model_files import load_model, save_model
 from reidlib.training import seed_everything
 from reidrun.runs import injected
 from reidrun.runs.environment import ROOT
@@ -60,6 +65,32 @@ class Here:
     """What a notebook's run says of the device."""
 
     device = "cpu"
+
+
+def parts(embeddings: Any) -> tuple[Tensor, ...]:
+    """The tensors that a model compares, one or several."""
+    return (embeddings,) if isinstance(embeddings, Tensor) else tuple(embeddings)
+
+
+def assert_loads(model: nn.Module, folder: Path) -> None:
+    """The model that is read from a folder has all weights of what was written there.
+
+    It is built with weights of its own, so that equal ones come from the file.
+    """
+    size = getattr(getattr(model, "image_tower", None), "image_size", (128, 64))
+    transform = plain_transform(*size, normalisation="half")
+    save_model(folder, model, evaluation.Tester(transform, "cpu", 4), {})
+    again, distances, settings = load_model(folder)
+    assert distances is evaluation.cosine_distances
+    assert settings["model"] == again.recipe == model.recipe
+    wanted, found = model.state_dict(), again.state_dict()
+    assert found.keys() == wanted.keys()
+    for name, value in found.items():
+        assert torch.equal(value, wanted[name]), name
+    images = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    with evaluation.evaluating(model), torch.no_grad():
+        found, scored = parts(again.embed(images)), parts(model.embed(images))
+    assert all(map(torch.equal, found, scored))
 
 
 def statements_before_training(paper: str) -> Iterator[str]:
