@@ -9,7 +9,6 @@ from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from reidlib import __version__
@@ -18,7 +17,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 import site_pages
 
 ROOT = Path(__file__).parents[1]
-LOG = logging.getLogger(__name__)
 
 project = "Four papers on person re-identification"
 html_title = "reidlib"
@@ -75,8 +73,8 @@ def read_page(app: Sphinx, name: str, source: list[str]) -> None:
     path = Path(app.env.doc2path(name))
     if path.suffix == ".ipynb":
         source[0], fault = site_pages.page(source[0], path, ROOT)
-        if fault:
-            LOG.info("%s: %s", path.relative_to(ROOT), fault, color="yellow")
+        if fault:  # said also where only warnings are, and yet no warning
+            print(f"{path.relative_to(ROOT)}: {fault}", file=sys.stderr)
 
 
 def set_docstring(app: Sphinx, what: str, name: str, obj, options, lines) -> None:

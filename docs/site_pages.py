@@ -51,16 +51,16 @@ def page(text: str, path: Path, root: Path) -> tuple[str, str]:
     """
     try:
         book = _readable(text)
-        (_run if path.parent.joinpath("metrics.json").is_file() else _lesson)(
-            book, path, root
-        )
+        if (path.parent / "metrics.json").is_file():
+            _run(book, path, root)
+        else:
+            _lesson(book, path, root)
+        return nbformat.writes(book), ""
     except Exception as error:  # nbformat, Pillow and JSON raise what they like
         fault = f"cannot be shown: {type(error).__name__}: {error}"[:200]
-        words = f"# {path.stem}\n\nThis notebook {fault.replace('`', ' ')}"
-        return nbformat.writes(v4.new_notebook(cells=[v4.new_markdown_cell(words)])), (
-            fault
-        )
-    return nbformat.writes(book), ""
+    words = f"# {path.stem}\n\nThis notebook {fault.replace('`', ' ')}"
+    instead = v4.new_notebook(cells=[v4.new_markdown_cell(words)])
+    return nbformat.writes(instead), fault
 
 
 def picture(root: Path) -> str:
