@@ -23,7 +23,7 @@ def tau(first: Sequence[float], second: Sequence[float]) -> float:
     """
     if len(set(first)) < 2 or len(set(second)) < 2:
         return float("nan")
-    return float(kendalltau(first, second).statistic)
+    return round(float(kendalltau(first, second).statistic), 9)  # 1 where it is 1
 
 
 def tau_over_rows(first: Sequence[float], second: Sequence[float]) -> Interval:
