@@ -38,11 +38,8 @@ gallery: site  ## the same in a browser, until Ctrl-C
 results: .venv/ready  ## the README's table, from the runs in git
 	$(BIN)/reid results --write
 
-bench: .venv/ready  ## speed and memory, printed
-	$(BIN)/python bench/bench_pedestrians.py
-	$(BIN)/python bench/bench_rganet.py
-	$(BIN)/python bench/bench_fba.py
-	$(BIN)/pytest -q -s -m bench tests
+bench: .venv/ready  ## speed and memory beside their floors: outputs/benchmarks/, in twelve minutes
+	$(BIN)/python -m bench
 
 .venv/site: .venv/ready
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[site]'

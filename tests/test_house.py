@@ -23,7 +23,7 @@ MODULE_OF = {
     "pyyaml": "yaml",
     "scikit-learn": "sklearn",
 }
-OURS = {"reidlib", "reidrun"}
+OURS = {"reidlib", "reidrun", "bench"}
 TOOLS = {"ipykernel", "jupyterlab", "nbval", "papermill"}  # used without an import
 DEV_TOOLS = {"nbstripout", "pre-commit", "pytest-xdist", "ruff"}
 LOCK = (ROOT / "requirements.lock").read_text()

@@ -23,6 +23,7 @@ from jupyter_client.manager import AsyncKernelManager
 from traitlets.config import Config
 
 from reidlib.files import write_text
+from reidlib.reading import read_json
 from reidrun.runs.errors import RunError
 from reidrun.runs.folder import (
     ERROR_LOG,
@@ -40,6 +41,7 @@ AUTOSAVE_SECONDS = 30
 LOOK_SECONDS = 0.5  # between two looks at how far a run is
 START_SECONDS = 300  # until a kernel answers, on a busy machine
 ERROR_LINES = 40
+SLOWEST_CELLS = 6  # whose seconds are said
 LONGEST_TMPDIR = 70  # bytes: a socket's path has at most 107, on macOS 103
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|/)[^)#]+\.(?:ipynb|md)")  # to a file of ours
 OUT_OF_MEMORY = "; most often the memory has run out"
@@ -57,16 +59,18 @@ def execute(
     """Execute a notebook with parameters; leave folder/run.ipynb and what it writes.
 
     The kernel's folder is the notebook's. `log` shows the output of the cells as it
-    comes, `report` gets a line per epoch. The checkpoint of a finished run goes, unless
-    it is to be kept. Raises RunError with the end of the error;
-    error.log then holds all of it.
+    comes, `report` gets a line per epoch, and one that says which cells took how many
+    seconds. The checkpoint of a finished run goes, unless it is to be kept. Raises
+    RunError with the end of the error; error.log then holds all of it.
     """
     make_folder(folder)
     (folder / ERROR_LOG).unlink(missing_ok=True)
     write_parameters(folder, parameters)
     try:
         with held(folder), _reported(folder / PROGRESS, report):
-            execute_page(notebook, folder / NOTEBOOK, parameters, log=log)
+            spent = execute_page(notebook, folder / NOTEBOOK, parameters, log=log)
+        if report and spent:
+            report(spent)
         if not is_complete(folder):
             raise RunError(f"{notebook.name} ended without metrics.json: call run.save")
     except RunError as error:
@@ -109,14 +113,16 @@ def _reported(path: Path, report: Callable[[str], object] | None) -> Iterator[No
 
 def execute_page(
     notebook: Path, output: Path, parameters: Mapping[str, Any], *, log: bool = False
-) -> None:
+) -> str:
     """Execute a notebook that leaves `output` but no record: the page of an ablation.
 
-    Raises RunError with the end of the error; `output` then shows all of it.
+    Returns which cells took how many seconds, in words. Raises RunError with the end of
+    the error; `output` then shows all of it.
     """
     make_folder(output.parent)
     try:
         _papermill(notebook, output, parameters, log)
+        return _seconds_of_cells(output)
     except Exception as error:
         raise RunError(_last_lines(error)) from error
     finally:
@@ -195,6 +201,22 @@ def _last_lines(error: Exception) -> str:
 
 def _remedy(error: Exception) -> str:
     return OUT_OF_MEMORY if type(error).__name__ == "DeadKernelError" else ""
+
+
+def _seconds_of_cells(path: Path) -> str:
+    """Where the time of an executed notebook went, in words; "" if it does not say."""
+    cells = read_json(path, "execute it again", raises=RunError)["cells"]
+    timed = [
+        (c["metadata"].get("papermill", {}).get("duration"), c["id"]) for c in cells
+    ]
+    timed = sorted([(took, name) for took, name in timed if took], reverse=True)
+    if not timed:
+        return ""
+    most, others = timed[:SLOWEST_CELLS], timed[SLOWEST_CELLS:]
+    most = [f"{name} {took:.0f}" for took, name in most]
+    others = f"others {sum(took for took, _ in others):.0f}"
+    total = sum(took for took, _ in timed)
+    return f"{total:.0f} seconds in cells: {', '.join([*most, others])}"
 
 
 def _tidy(path: Path, home: Path) -> None:

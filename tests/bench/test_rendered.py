@@ -1,4 +1,4 @@
-"""Seconds an image, measured and printed by `make bench`; `make test` skips these."""
+"""Seconds an image, measured and printed by `pytest -s -m bench tests` alone."""
 
 import time
 from importlib.util import find_spec

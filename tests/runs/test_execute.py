@@ -56,6 +56,28 @@ def test_sockets_lie_where_their_path_is_short(monkeypatch, tmp_path):
         execute._folder_of_sockets()
 
 
+def test_where_the_seconds_went_is_said_and_not_kept(tmp_path, monkeypatch):
+    took = {f"cell-{n}": 10.0 * n for n in range(1, 9)}
+
+    def stand_in(notebook_, output, parameters, log):
+        book = notebook(dict.fromkeys(took, "x = 1"))
+        for cell in book["cells"]:
+            cell["metadata"]["papermill"] = {"duration": took[cell["id"]]}
+        output.write_text(json.dumps(book))
+        (output.parent / "metrics.json").write_text("{}")
+
+    monkeypatch.setattr(execute, "_papermill", stand_in)
+    lines = []
+    execute.execute(tmp_path / "a.ipynb", tmp_path / "out", {}, report=lines.append)
+    assert lines == [
+        "360 seconds in cells: cell-8 80, cell-7 70, cell-6 60, cell-5 50, cell-4 40,"
+        " cell-3 30, others 30"
+    ]
+    page = tmp_path / "out" / "run.ipynb"
+    assert "duration" not in page.read_text()
+    assert execute._seconds_of_cells(page) == "", "it does not say any more"
+
+
 def test_outputs_that_cannot_be_made_are_said_in_a_line(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="file/run cannot be made .*by --outputs"):

@@ -1,17 +1,8 @@
-"""Training steps of each paper at its own size, on random weights: no data needed.
+"""Each paper's model whole, and a batch of noise, at its own size or at tiny scale.
 
-Prints loss and gradient norm, images and floating-point operations per second, their
-share of the card's bf16 peak, and peak memory, on the accelerator where there is one.
-Operations are those of matrix products and convolutions, forward and backward, a
-multiply and its add as two; nothing else is counted, but its time is.
-
-    python bench/bench_full_size.py [fp32|bf16] [paper ...] [--compile]
+Weights are random at full size, where they cost the same and none need be there.
 """
 
-# ruff: noqa: T201
-
-import argparse
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -20,7 +11,6 @@ import torch
 from open_clip.tokenizer import tokenize
 from torch import Tensor, nn
 from torch.optim import SGD, Adam
-from torch.utils.flop_counter import FlopCounterMode
 
 from reidlib.backbones.clip import Clip
 from reidlib.backbones.clip_weights import load_clip
@@ -31,22 +21,13 @@ from reidlib.models import baseline, fanet, fba, flannet, rganet
 from reidlib.models.flannet_prompts import WORDS, PromptEncoder, spell
 from reidlib.training.optim import parameter_groups
 from reidlib.training.step import Step
-from reidrun.runs.environment import ROOT, environment, peak_memory
+from reidrun.runs.environment import ROOT
 from reidrun.runs.params import FULL, choose_variants, read_layers, resolve
 from reidrun.runs.schema import notebook_schema
 
-STEPS = 5  # behind one that warms up; the fastest counts
+BENCHMARKS = {"tiny": "plaza", "full": "market1501"}  # whose settings are taken
 IDENTITIES, CAMERAS = 751, 6  # Market-1501
 CAPTION = "a pedestrian with " + 80 * "a bag and "  # longer than CLIP reads
-PEAKS = {  # bf16 operations per second without sparsity, from the makers' data sheets
-    "H200": 989e12,
-    "H100 PCIe": 756e12,
-    "H100 NVL": 835e12,
-    "H100": 989e12,
-    "A100": 312e12,
-    "L40S": 362e12,
-    "RTX 4090": 165e12,
-}
 
 
 class Work(NamedTuple):
@@ -60,8 +41,9 @@ class Work(NamedTuple):
     left_out: tuple[str, ...] = ()  # parameters with an SGD of their own
 
 
-def parameters_of(paper: str, benchmark: str = "market1501", scale="full") -> dict:
-    """The paper's own setting on a benchmark."""
+def parameters_of(paper: str, scale: str = "full") -> dict:
+    """The paper's own setting, or that of its runs on drawn pedestrians."""
+    benchmark = BENCHMARKS[scale]
     schema = notebook_schema(ROOT / "notebooks" / f"{paper}.ipynb")
     given = {"benchmark": benchmark, "data_root": "", "run_dir": "", "seed": 0}
     setting = {"paper": paper, "benchmark": benchmark, "scale": scale}
@@ -208,71 +190,3 @@ def batch_of(settings: dict, device: torch.device) -> Batch:
     images = torch.randn(people * each, 3, *size, device=device)
     labels = torch.arange(people, device=device).repeat_interleave(each)
     return Batch(images, labels, torch.arange(len(labels), device=device) % CAMERAS, ())
-
-
-def measure(
-    paper: str,
-    settings: dict,
-    *,
-    precision: str,
-    device: torch.device,
-    compiled: bool = False,
-) -> str:
-    """Run a few steps of one paper's batch and say what they took."""
-    torch.manual_seed(0)
-    work = BUILDERS[paper](settings)
-    step, batch = step_of(work, settings, precision, device), batch_of(settings, device)
-    work.model.train()
-    with FlopCounterMode(display=False) as counter:
-        first = step(batch, "the first step")
-    if on_gpu := device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-    if compiled:
-        work.model.compile()
-    rounds = 1 + (STEPS if on_gpu else compiled)  # the first one warms up
-    seconds = min(_seconds(step, batch) for _ in range(rounds))
-    rate = counter.get_total_flops() / seconds
-    peak = peak_of(torch.cuda.get_device_name()) if on_gpu else None
-    share = f" ({rate / peak:.1%} of the card's bf16 peak)" if peak else ""
-    shape = "x".join(map(str, batch.images.shape))
-    return (
-        f"{paper} {shape} {precision}{' compiled' * compiled}: "
-        f"loss {first['loss']:.3f}, gradient norm {first['gradient_norm']:.3g}, "
-        f"{len(batch.images) / seconds:.1f} images/s, {rate / 1e12:.3g} TFLOP/s{share},"
-        f" {peak_memory()['accelerator' if on_gpu else 'host']} MiB"
-    )
-
-
-def _seconds(step: Step, batch: Batch) -> float:
-    start = time.perf_counter()
-    step(batch, "a measured step")
-    if step.device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def peak_of(card: str) -> float | None:
-    """The card's bf16 peak in operations per second, where PEAKS has it."""
-    return next((peak for name, peak in PEAKS.items() if name in card), None)
-
-
-def main() -> None:
-    """Measure the papers asked for, all by default."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "precision", nargs="?", default="fp32", choices=("fp32", "bf16")
-    )
-    parser.add_argument("papers", nargs="*", default=list(BUILDERS), metavar="paper")
-    parser.add_argument("--compile", action="store_true", help="by torch.compile")
-    args = parser.parse_args()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    hardware = environment()["hardware"]
-    name = hardware["processor"] if device.type == "cpu" else hardware["accelerator"]
-    print(f"{name}, {hardware['threads']} threads, torch {torch.__version__}")
-    options = {"precision": args.precision, "device": device, "compiled": args.compile}
-    for paper in args.papers:
-        print(measure(paper, parameters_of(paper), **options))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,1 @@
+"""What is measured: work beside its floor. `make bench` runs all of it."""
