@@ -77,8 +77,11 @@ def findings(study: Study) -> Iterator[Finding]:
 
 
 def _find(study: Study, claim: Claim, setting: Setting) -> Finding:
-    compared = _compare(study, claim, setting)
-    return Finding(claim, setting, compared, _not_learned(study, claim, setting))
+    key = _test_of(claim), setting
+    if key not in study.compared:
+        found = _compare(study, claim, setting), _not_learned(study, claim, setting)
+        study.compared[key] = found
+    return Finding(claim, setting, *study.compared[key])
 
 
 def _adjusted(study: Study, setting: Setting) -> dict[Test, float]:

@@ -1,9 +1,9 @@
 """The finished runs of an ablation: the rows of one table of a paper, over seeds."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -55,6 +55,7 @@ class Study:
     queries    what each query scored, by the same: rows (seed, query), as saved
     left_out   what is wrong with the runs that are damaged, a line for each
     siblings   the other ablations of the paper, whose claims are tested along
+    compared   what claims said before, which all views of the study share
     """
 
     ablation: Ablation
@@ -63,6 +64,7 @@ class Study:
     queries: dict[tuple[str, Setting], pd.DataFrame]
     left_out: tuple[str, ...] = ()
     siblings: tuple["Study", ...] = ()
+    compared: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
     interval = staticmethod(student_interval)  # of a mean over seeds
 
     @property
