@@ -24,7 +24,7 @@ def embeddings(space: dict, model: torch.nn.Module) -> tuple[torch.Tensor, ...]:
     return (found,) if isinstance(found, torch.Tensor) else found
 
 
-@pytest.mark.parametrize("paper", PAPERS)
+@pytest.mark.parametrize("paper", sorted(PAPERS))
 def test_looks_before_training_change_no_model(paper, data_root, monkeypatch):
     given = {"data_root": data_root, "device": "cpu", **OTHERWISE.get(paper, {})}
     made = None

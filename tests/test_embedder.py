@@ -40,7 +40,7 @@ def moved(model: torch.nn.Module, seed: int = 5) -> torch.nn.Module:
     return model.eval()
 
 
-@pytest.mark.parametrize("paper", PAPERS)
+@pytest.mark.parametrize("paper", sorted(PAPERS))
 def test_a_loaded_run_embeds_to_the_bits_that_it_was_scored_with(
     paper, data_root, tmp_path, monkeypatch
 ):

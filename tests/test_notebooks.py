@@ -42,7 +42,7 @@ STRIPPED = ["metadata.papermill", "metadata.widgets", "metadata.language_info.ve
 NAMES, TO_THE_MODEL, OFTEN, LEAST_COMPARED = 12, 25, 5, 3
 
 
-@pytest.mark.parametrize("paper", PAPERS)
+@pytest.mark.parametrize("paper", sorted(PAPERS))
 def test_a_paper_leaves_its_model(paper):
     cell = code_of(staged(FOLDER / f"{paper}.ipynb"))[-1]
     assert "model=model, tester=tester" in text_of(cell)

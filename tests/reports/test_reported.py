@@ -21,6 +21,7 @@ BENCHMARKS = {  # as the papers print the sets
     "Partial-iLIDS": "partial_ilids",
 }
 PAPERS = {"FA-Net": "fanet", "FBA": "fba", "FLaN-Net": "flannet", "RGANet": "rganet"}
+PAPERS |= {"BoT": "baseline"}
 THERE = params.owners(ROOT / "params" / "papers")
 
 
@@ -32,7 +33,8 @@ def reported() -> list[tuple[str, str, str]]:
     for paper, data_set in own.itertuples(index=False):
         source, _, target = data_set.rpartition("->")
         name, tested = PAPERS[paper], BENCHMARKS[target]
-        tested = HEADLINES[name].benchmarks.get(target, tested)
+        if name in HEADLINES:
+            tested = HEADLINES[name].benchmarks.get(target, tested)
         found.append((name, BENCHMARKS.get(source, ""), tested))
     return [row for row in found if row[0] in THERE]
 

@@ -308,7 +308,7 @@ def test_there_are_papers_and_both_scales():
     assert params.owners(ROOT / "params" / "scales") == {"tiny", "full"}
 
 
-@pytest.mark.parametrize("paper", PAPERS)
+@pytest.mark.parametrize("paper", sorted(PAPERS))
 @pytest.mark.parametrize("scale", ["tiny", "full"])
 @pytest.mark.parametrize("benchmark", sorted(OWN_LAYERS | {"smoke", "market1501"}))
 def test_layers_name_exactly_the_notebooks_parameters(paper, scale, benchmark):
