@@ -73,6 +73,7 @@ class NotebookRun:
     watch: Watch
     started: Mapping[str, Any]
     failed: dict[str, str] = field(default_factory=dict)
+    untrained: dict[str, float] = field(default_factory=dict)
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -114,6 +115,17 @@ class NotebookRun:
             said = f"{what} failed; the run goes on.\n{trace}"
             display({"text/plain": said}, raw=True)
 
+    def before_training(self, scores: Mapping[str, Mapping[str, float]]) -> None:
+        """Show what the untrained model scores, by benchmark, and record it at the end.
+
+        As measures `mAP, untrained` and so on: tables have them in a row of their own.
+        """
+        for benchmark, found in scores.items():
+            named = {f"{name}, untrained": value for name, value in found.items()}
+            self.untrained.update(flat({benchmark: named}))
+        table = (100 * pd.DataFrame(scores).T).round(1).add_suffix(" (%)")
+        display(self.labelled(table.rename_axis("before training"), scores))
+
     def keep_scores(
         self, scores: Mapping[Tested, "Scores"], history: pd.DataFrame
     ) -> None:
@@ -154,7 +166,7 @@ class NotebookRun:
         """
         found: dict[str, float] = {}
         with self.after_training("measures"):
-            found = flat(measures or {})
+            found = self.untrained | flat(measures or {})
         lost = {name: value for name, value in found.items() if not isfinite(value)}
         for name in lost:
             with self.after_training(name):

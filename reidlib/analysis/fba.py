@@ -5,7 +5,6 @@ patch grid, W width
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,10 +20,9 @@ from reidlib.analysis import snapshots
 from reidlib.analysis.fanet import some
 from reidlib.analysis.localization import share_inside
 from reidlib.analysis.truth import true_parts
-from reidlib.data.captions import CaptionIds, words_of
-from reidlib.data.samples import Benchmark, Sample
-from reidlib.evaluation.metrics import Scores
-from reidlib.evaluation.search import Search, Tester, spread
+from reidlib.data.captions import words_of
+from reidlib.data.samples import Sample
+from reidlib.evaluation.search import Tester, spread
 from reidlib.pedestrians import Part
 from reidlib.pedestrians.canvas import PERSON
 
@@ -100,27 +98,6 @@ def _words(ids: Tensor) -> Tensor:
 
 def _padded(values: Tensor, length: int) -> Tensor:
     return F.pad(values, (0, length - values.shape[1]))
-
-
-def with_unfit_captions(
-    model: nn.Module,
-    benchmark: Benchmark,
-    found: Search,
-    ids: CaptionIds,
-    tester: Tester,
-) -> dict[str, Scores]:
-    """How far a text is trusted that does not fit its image, by two trials.
-
-    wrong captions   every query has the person's caption of another person; the
-                     gallery, embedded in `found`, keeps its own
-    one caption      all queries and the whole gallery have the same pair of captions
-    """
-    others = replace(tester, inputs=ids.of_others(benchmark.query))
-    asked = others.embedded(model, benchmark.query)
-    wrong = Search(asked, found.gallery, tester.distances)
-    one = ids.of_one([*benchmark.query, *benchmark.gallery])
-    equal = replace(tester, inputs=one).search(model, benchmark)
-    return {"wrong captions": wrong.scores, "one caption": equal.scores}
 
 
 def quality(looks: Looks, count: int) -> pd.Series:

@@ -3,6 +3,7 @@
 n images, (h, w) cells of the patch grid, W text width, M features that are fused
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -146,6 +147,7 @@ def quality(looks: Looks) -> pd.Series:
     A* like O*      mean cosine of an image's two pseudo-words, in [-1, 1]
     A* alike        mean cosine of the pseudo-words of two images, so for S* and O*: 1
                     where it says the same of all
+    λ off even      how far an image's largest λ is above what all would have if alike
     """
     found = {}
     if looks.parts is not None:
@@ -159,12 +161,27 @@ def quality(looks: Looks) -> pd.Series:
             found |= {f"{name} on {at}": row[ps].sum() for at, ps in places.items()}
     for kind, column in trust(looks).items():
         found |= {f"{n}, {kind}": v for n, v in column.drop("images").items()}
+    if looks.weights is not None:
+        highest = looks.weights.amax(1).mean()
+        found["λ off even"] = highest - 1 / looks.weights.shape[1]
     found |= {f"{word} queries alike": x for word, x in _overlaps(looks.maps).items()}
     if {"A*", "O*"} <= looks.words.keys():
         cosines = F.cosine_similarity(looks.words["A*"], looks.words["O*"])
         found["A* like O*"] = cosines.mean()
     found |= {f"{symbol} alike": _likeness(x) for symbol, x in looks.words.items()}
     return pd.Series({name: float(value) for name, value in found.items()}, dtype=float)
+
+
+def alignment(history: pd.DataFrame, images: int) -> dict[str, float]:
+    """How L_Align ended, as a share of what a text says nothing with; {} without one.
+
+    A text that is the same for every image tells none of a batch's `images` from
+    another: Eq. 12 and 13 end at ln(images) each.
+    """
+    if "align" not in history:
+        return {}
+    nothing = 2 * math.log(images)
+    return {"align by a constant text's": float(history["align"].iloc[-1]) / nothing}
 
 
 def _by_symbol(looks: Looks) -> pd.DataFrame:

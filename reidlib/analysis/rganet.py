@@ -87,6 +87,8 @@ def quality(looks: Looks) -> pd.Series:
     """How regions are judged and, against true parts, how well; all in [0, 1].
 
     mean w        over images and regions; α and β alike
+    w off even    how far a region's w is from the mean of its image, as a share of that
+                  mean; α off even alike
     global share  of the distance (Eq. 10), mean over pairs of images
     IoU <name>    overlap of the cells where a region is the strongest with those that
                   mostly show the part; `mean IoU` over the regions that have a part
@@ -96,6 +98,10 @@ def quality(looks: Looks) -> pd.Series:
     """
     found = {f"mean {name}": scores.mean() for name, scores in looks.scores.items()}
     weights = looks.scores["w"]
+    for name in looks.scores.keys() & {"w", "α"}:
+        scores = looks.scores[name]
+        mean = scores.mean(1, keepdim=True).clamp_min(1e-12)
+        found[f"{name} off even"] = (scores / mean - 1).abs().mean()
     found["global share"] = (1 / (1 + weights @ weights.T)).mean()
     if looks.parts is None:
         return pd.Series({n: float(v) for n, v in found.items()})

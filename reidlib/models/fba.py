@@ -43,7 +43,7 @@ class Output(NamedTuple):
     background: Tensor | None  # F_b^V, F_b^T (B, 2, W)
     logits: Tensor  # (B, M) of the class token
     crossed_logits: Tensor | None  # (2, B, M)
-    attention: Tensor | None  # W (B, K, L, N): how each text position sees the patches
+    attention: Tensor | None  # W (B, K, L, N): each text position and each patch
     mask: Tensor | None  # m (B, L) in [0, 1], 0 off words
 
 
@@ -64,6 +64,8 @@ class FBA(nn.Module):
     background   the background branch as well (rows 3-4); a mask needs it
     mask         of Eq. 3: none (F_f^T is the end of text) | literal | one_minus
     pairing      of Eq. 2: index | background_mean
+    maps_of      W of Eq. 2 is where words look (Q = T), or which words patches look at
+                 (Q = V): text | image
     detach_mask  no gradient passes through m
 
     heads, depth and residual are those of CrossModal.
@@ -83,6 +85,7 @@ class FBA(nn.Module):
         background: bool = True,
         mask: str = "one_minus",
         pairing: str = "index",
+        maps_of: str = "text",
         detach_mask: bool = True,
         depth: int = 4,
         residual: bool = True,
@@ -90,12 +93,14 @@ class FBA(nn.Module):
         super().__init__()
         check_choice("mask", mask, MASKS)
         check_choice("pairing", pairing, PAIRINGS)
+        check_choice("maps_of", maps_of, ("text", "image"))
         if cross_modal and mask != "none" and not background:
             raise ValueError(f"mask={mask!r} needs background=True, or set it to none")
         width = image_tower.width
         self.num_captions = 1 + background
         self.mask = mask
         self.pairing = pairing
+        self.maps_of = maps_of
         self.detach_mask = detach_mask
         self.image_tower = image_tower
         self.grid = image_tower.grid
@@ -123,21 +128,39 @@ class FBA(nn.Module):
             ends=ends,
         )
 
-    def by_image(self, tokens: Tensor, texts: Texts, count: int) -> Tensor:
-        """Return F^V (B, count, W) of tokens V (B, 1+N, W) and the first captions."""
-        size = count * tokens.shape[0]
-        queries = tokens.repeat(count, 1, 1)
-        found = self.module(queries, texts.tokens[:size], texts.padding[:size])
-        return found[:, 0].unflatten(0, (count, -1)).transpose(0, 1)
+    def by_image(
+        self, tokens: Tensor, texts: Texts, count: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return F^V (B, count, W) of tokens V (B, 1+N, W) and the first captions.
 
-    def by_text(self, tokens: Tensor, texts: Texts) -> tuple[Tensor, Tensor, Tensor]:
-        """Return F^T (B, K, W), attention (B, K, L, N), and m (B, L) or None."""
+        And how much each patch looks at each word (B, count, L, N), where `maps_of` is
+        image.
+        """
+        size = count * tokens.shape[0]
+        queries, maps = tokens.repeat(count, 1, 1), None
+        keys, padding = texts.tokens[:size], texts.padding[:size]
+        if self.maps_of == "text":
+            found = self.module(queries, keys, padding)
+        else:
+            found, weights = self.module.attend(queries, keys, key_padding=padding)
+            maps = weights[:, 1:].mT.unflatten(0, (count, -1)).transpose(0, 1)
+        return found[:, 0].unflatten(0, (count, -1)).transpose(0, 1), maps
+
+    def by_text(
+        self, tokens: Tensor, texts: Texts, maps: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return F^T (B, K, W), W of Eq. 2 (B, K, L, N), and m (B, L) or None.
+
+        maps   of `by_image`, which are then that W
+        """
         folded = (self.num_captions, -1)
         keys = tokens.repeat(self.num_captions, 1, 1)
         found, weights = self.module.attend(texts.tokens, keys, texts.padding)
         ends = found[torch.arange(found.shape[0], device=found.device), texts.ends]
         features = ends.unflatten(0, folded).transpose(0, 1)  # (B, K, W)
-        attention = weights[..., 1:].unflatten(0, folded).transpose(0, 1)
+        attention = maps
+        if maps is None:
+            attention = weights[..., 1:].unflatten(0, folded).transpose(0, 1)
         if self.mask == "none":
             return features, attention, None
         words = texts.words.unflatten(0, folded).transpose(0, 1)  # (B, K, L)
@@ -155,9 +178,11 @@ class FBA(nn.Module):
         if captions is None or self.module is None:
             return Embedding(tokens[:, 0], tokens[:, :0])
         texts = self.read(captions[:, : self.num_captions])
-        by_image = self.by_image(tokens, texts, 1)
-        by_text, _, _ = self.by_text(tokens, texts)
-        return Embedding(tokens[:, 0], torch.cat([by_image, by_text[:, :1]], 1))
+        count = 1 if self.maps_of == "text" else self.num_captions
+        by_image, maps = self.by_image(tokens, texts, count)
+        by_text, _, _ = self.by_text(tokens, texts, maps)
+        crossed = torch.cat([by_image[:, :1], by_text[:, :1]], 1)
+        return Embedding(tokens[:, 0], crossed)
 
     def forward(self, images: Tensor, captions: Tensor | None = None) -> Output:
         """Run all branches on images (B, 3, height, width).
@@ -171,8 +196,8 @@ class FBA(nn.Module):
             alone = Embedding(visual, tokens[:, :0])
             return Output(alone, None, logits, None, None, None)
         texts = self.read(captions[:, : self.num_captions])
-        by_image = self.by_image(tokens, texts, self.num_captions)
-        by_text, attention, mask = self.by_text(tokens, texts)
+        by_image, maps = self.by_image(tokens, texts, self.num_captions)
+        by_text, attention, mask = self.by_text(tokens, texts, maps)
         both = torch.stack([by_image, by_text], 2)  # (B, K, 2, W)
         pairs = zip(self.crossed_necks, both[:, 0].unbind(1), strict=True)
         return Output(

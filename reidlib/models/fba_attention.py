@@ -40,10 +40,14 @@ class CrossModal(nn.Module):
         return self.refine(queries, self.attention(queries, keys, key_padding))
 
     def attend(
-        self, queries: Tensor, keys: Tensor, padding: Tensor
+        self,
+        queries: Tensor,
+        keys: Tensor,
+        padding: Tensor | None = None,
+        key_padding: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the same for padded queries, and the attention's weights (B, Q, K)."""
-        found, weights = self.attention.attend(queries, keys)
+        found, weights = self.attention.attend(queries, keys, key_padding)
         return self.refine(queries, found, padding), weights
 
     def refine(

@@ -82,6 +82,8 @@ class FLaNNet(nn.Module):
                      all features (FLN-4): feature | logit
     detach           no gradient through the weights of Eq. 9 (FLN-6)
     literal          Eq. 7 as printed, without parameters; heads are not used then
+    always_fused     without a text v_g is supervised once more, as the fused feature:
+                     as many terms as with one
     """
 
     LOADED = ("image_tower",)
@@ -99,6 +101,7 @@ class FLaNNet(nn.Module):
         detach: bool = True,
         heads: int = 8,
         literal: bool = False,
+        always_fused: bool = False,
     ) -> None:
         super().__init__()
         check_choice("fusion", fusion, FUSIONS)
@@ -110,7 +113,8 @@ class FLaNNet(nn.Module):
         D = image_tower.joint_width
         M = 1 + (prompts is not None) + cross_attention
         width = M * D if fusion == "concat" else D
-        fused_is_classified = M > 1 and fusion_of == "feature"
+        self.sees_fused = M > 1 or always_fused
+        fused_is_classified = self.sees_fused and fusion_of == "feature"
         self.fusion = fusion
         self.fusion_of = fusion_of
         self.num_features = M
@@ -184,7 +188,7 @@ class FLaNNet(nn.Module):
             weights, fused = self.fuse(features, joint)
             seen = (class_token, visual)
             logits = (self.image_neck(class_token).logits, joint[:, 0])
-            if others:  # else the fused feature is v_g
+            if self.sees_fused:  # else it is v_g, which is seen already
                 seen = (*seen, fused)
                 logits = (*logits, self.classify(fused, weights, joint))
             cosines = F.normalize(fused) @ F.normalize(self.arcface).T  # (B, N)

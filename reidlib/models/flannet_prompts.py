@@ -73,10 +73,14 @@ class DetailBlock(nn.Module):
     """Queries look at themselves and at the patches. FLaN-Net, Eq. 2-4.
 
     H = CrossAttn(X, [X, V_l]),   X <- FFN(H + X) + H
+
+    residual adds H + X in place of that last H, as transformers do: as printed, what is
+    left of the queries goes through the feed-forward network alone.
     """
 
-    def __init__(self, width: int, heads: int, literal: bool) -> None:
+    def __init__(self, width: int, heads: int, literal: bool, residual: bool) -> None:
         super().__init__()
+        self.residual = residual
         if literal:
             self.attention = PlainAttention(width, projected=True)
         else:
@@ -91,7 +95,8 @@ class DetailBlock(nn.Module):
     def forward(self, queries: Tensor, patches: Tensor) -> Tensor:
         """Return queries (B, m, D) that have seen patches (B, P, D)."""
         found = self.attention(queries, torch.cat([queries, patches], 1))  # H
-        return self.feed_forward(found + queries) + found
+        seen = found + queries
+        return self.feed_forward(seen) + (seen if self.residual else found)
 
     def attend(self, queries: Tensor, patches: Tensor) -> Tensor:
         """Return the attention (B, m, P) that each query pays to the patches.
@@ -117,11 +122,12 @@ class DetailNetwork(nn.Module):
         blocks: int,
         heads: int,
         literal: bool,
+        residual: bool,
     ) -> None:
         super().__init__()
         self.queries = nn.Parameter(torch.empty(queries, width))
         self.blocks = nn.ModuleList(
-            DetailBlock(width, heads, literal) for _ in range(blocks)
+            DetailBlock(width, heads, literal, residual) for _ in range(blocks)
         )
         self.mapping = mapping(width, text_width)
         self.reset_parameters()
@@ -157,6 +163,7 @@ class PromptEncoder(nn.Module):
     queries     m, of A* and of O* each
     blocks      that the queries go through
     literal     Eq. 2-4 as printed; heads are not used then
+    residual    queries keep themselves, H + X, where Eq. 4 adds H alone (FLN-7)
 
     `networks` has one for each word that the prompt holds, by word. Raises ValueError
     for a word that it holds twice.
@@ -175,6 +182,7 @@ class PromptEncoder(nn.Module):
         blocks: int = 6,
         heads: int = 8,
         literal: bool = False,
+        residual: bool = False,
     ) -> None:
         super().__init__()
         ids = ids[: int(ids.argmax()) + 1]  # the end of text has the largest id
@@ -196,6 +204,7 @@ class PromptEncoder(nn.Module):
                     blocks=blocks,
                     heads=heads,
                     literal=literal,
+                    residual=residual,
                 )
         positions = torch.cat(positions)
         self.text_tower = text_tower.requires_grad_(False)

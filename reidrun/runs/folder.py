@@ -31,15 +31,19 @@ if TYPE_CHECKING:
 RANKS = (1, 3, 5, 10, 20)
 SCORES = ["mAP", *(f"rank{k}" for k in RANKS), "num_valid", "num_skipped"]
 ADDED = {  # newer than some kept runs: the value they were made with
+    "always_fused": False,
     "bnneck": True,
+    "captions": "given",
     "centre_weight": 0.0,
     "compile": False,
     "dai_alone": "softmax",
     "dai_bias": True,
     "erasing_fill": "noise",
     "last_stride": 1,
+    "maps_of": "text",
     "mirrored": False,
     "positives": "mean",
+    "query_residual": False,
     "rerank": False,
     "triplets": "hardest",
 }

@@ -17,7 +17,6 @@ from reidlib.analysis.fba import Looks, quality, tsne, word_weights
 from reidlib.benchmarks import load_benchmark
 from reidlib.data.captions import CaptionIds, captions_of
 from reidlib.data.transforms import test_transform as plain_transform
-from reidlib.models.fba import distances
 from reidrun.runs.environment import ROOT
 
 PERSON = torch.tensor([[[0.0, 1.0], [0.0, 1.0]]])  # the right half
@@ -50,34 +49,6 @@ def test_attention_on_what_hides_is_a_mean_over_images_that_have_it():
     assert found["background on occluder"] == 1
     clean = quality(looks(2, maps=both, occluder=torch.zeros(2, 2, 2)), 9)
     assert not clean.index.str.contains("occluder").any()
-
-
-def test_captions_that_do_not_fit_are_tried_on_the_same_gallery():
-    smoke = load_benchmark("smoke", ROOT / "data")
-    few = [sample for sample in smoke.gallery if sample.pid in (301, 302, 303)]
-    query = [sample for sample in smoke.query if sample.pid in (301, 302, 303)]
-    benchmark = smoke._replace(query=query, gallery=few)
-    ids = CaptionIds(captions_of((*query, *few)), 77)
-    transform = plain_transform(80, 32, normalisation="half")
-    options = {"device": "cpu", "batch_size": 16, "distances": distances}
-    tester = evaluation.Tester(transform, inputs=ids, **options)
-    model = tiny()
-    found = tester.search(model, benchmark)
-    trials = branches.with_unfit_captions(model, benchmark, found, ids, tester)
-    assert list(trials) == ["wrong captions", "one caption"]
-
-    def precisions(query_ids: CaptionIds, gallery_ids: CaptionIds) -> torch.Tensor:
-        parts = [
-            evaluation.Tester(transform, inputs=inputs, **options).embedded(model, part)
-            for inputs, part in ((query_ids, query), (gallery_ids, few))
-        ]
-        return evaluation.Search(*parts, distances).scores.average_precisions
-
-    wrong, one = ids.of_others(query), ids.of_one([*query, *few])
-    by_hand = {"wrong captions": (wrong, ids), "one caption": (one, one)}
-    for trial, given in by_hand.items():
-        assert torch.equal(trials[trial].average_precisions, precisions(*given))
-    assert not torch.equal(*(trials[trial].average_precisions for trial in by_hand))
 
 
 def test_nothing_is_scored_where_nothing_is_known():

@@ -324,6 +324,34 @@ def test_features_are_the_same_in_training_and_at_test_time(row):
         torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
 
 
+def test_the_other_maps_are_of_patches_that_ask_for_words():
+    model = tiny(maps_of="image", pairing="background_mean").eval()
+    texts = model.read(captions())
+    output = model(images(), captions())
+    tokens = model.image_tower(images()).last
+    for side in range(2):
+        rows = slice(6 * side, 6 * (side + 1))
+        keys, padding = texts.tokens[rows], texts.padding[rows]
+        _, weights = model.module.attention.attend(tokens, keys, padding)
+        maps = weights[:, 1:].mT  # (B, L, N): patches in columns
+        torch.testing.assert_close(output.attention[:, side], maps)
+        sums = output.attention[:, side].sum(1)
+        torch.testing.assert_close(sums, torch.ones_like(sums))
+    similarity = map_similarity(output.attention, _words(texts), "background_mean")
+    mask = differential_mask(similarity, _words(texts)[:, 0], "one_minus")
+    torch.testing.assert_close(output.mask, mask)
+    seen = model.embed(images(), captions())
+    torch.testing.assert_close(seen.crossed, output.embedding.crossed)
+    usual = tiny().eval()(images(), captions())
+    torch.testing.assert_close(output.embedding.visual, usual.embedding.visual)
+    both = output.embedding.crossed[:, 0], usual.embedding.crossed[:, 0]
+    torch.testing.assert_close(*both)
+
+
+def _words(texts) -> torch.Tensor:
+    return texts.words.unflatten(0, (2, -1)).transpose(0, 1)
+
+
 def test_without_captions_the_image_tower_is_all_that_runs():
     model = tiny().eval()
     full = model.embed(images(), captions())

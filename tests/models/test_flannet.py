@@ -321,3 +321,13 @@ def test_choices_that_cannot_be_are_refused():
         tiny(prompt="")
     with pytest.raises(ValueError, match="end to end, not logits"):
         tiny(fusion="concat", fusion_of="logit")
+
+
+def test_without_text_the_image_may_be_seen_as_often_as_with_one():
+    output = tiny(**TABLE_5["none"], always_fused=True)(images())
+    assert len(output.features) == len(output.logits) == len(tiny()(images()).features)
+    assert torch.equal(output.features[2], output.visual), "v_g, once more"
+    torch.testing.assert_close(output.logits[2], output.logits[1])
+    plain, model = tiny(), tiny(always_fused=True)
+    assert plain.state_dict().keys() == model.state_dict().keys(), "with text: nothing"
+    torch.testing.assert_close(model(images()).logits, plain(images()).logits)

@@ -259,3 +259,16 @@ def test_counts_at_full_size():
     )
     frozen = [p.numel() for p in prompts.parameters() if not p.requires_grad]
     assert sum(frozen) == 63_428_096
+
+
+def test_queries_that_keep_themselves_are_added_as_well():
+    _, clip = small_clip()
+    torch.manual_seed(3)
+    kept = encoder(clip.text, residual=True).networks["context"].blocks[0]
+    queries, patches = torch.randn(2, 3, 24), torch.randn(2, 10, 24)
+    found = kept.attention(queries, torch.cat([queries, patches], 1))  # H
+    mixed = kept.feed_forward(found + queries)
+    expected = mixed + found + queries
+    torch.testing.assert_close(kept(queries, patches), expected)
+    kept.residual = False
+    torch.testing.assert_close(kept(queries, patches), mixed + found)

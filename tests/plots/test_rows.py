@@ -121,7 +121,7 @@ def test_a_claim_is_a_line_with_its_effect_an_interval_and_zero():
     ]
     assert rings(plaza) == [[3, 0], [-1, 1], [3, 2]] and rings(station) == []
     assert bars(plaza) == [[[1, 0], [5, 0]], [[-2, 1], [-0.5, 1]]]
-    shown = [line for line in plaza.lines if line.get_marker() in "os"]
+    shown = [line for line in plaza.lines if line.get_marker() in "osD"]
     looks = [(line.get_marker(), line.get_color()) for line in shown]
     wanted = [MARKS[word] for word in ("replicated", "contradicted", "inconclusive")]
     assert looks == [(mark["marker"], mark["color"]) for mark in wanted]
