@@ -23,9 +23,10 @@ from reidlib.evaluation.statistics import (
     student_interval,
     verdict,
 )
+from reidrun.reports.needs import unmet
 from reidrun.reports.study import METRICS, Measure, Study
 from reidrun.reports.tables import NO_BREAK
-from reidrun.runs.params import Claim
+from reidrun.runs.asked import Claim
 from reidrun.runs.plans import Setting
 from reidrun.runs.records import read_history
 
@@ -77,10 +78,10 @@ def findings(study: Study) -> Iterator[Finding]:
 
 
 def _find(study: Study, claim: Claim, setting: Setting) -> Finding:
-    key = _test_of(claim), setting
+    key = claim.says, _test_of(claim), setting
     if key not in study.compared:
-        found = _compare(study, claim, setting), _not_learned(study, claim, setting)
-        study.compared[key] = found
+        fault = _not_learned(study, claim, setting) or unmet(study, claim, setting)
+        study.compared[key] = _compare(study, claim, setting), fault
     return Finding(claim, setting, *study.compared[key])
 
 

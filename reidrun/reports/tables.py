@@ -16,6 +16,7 @@ from reidrun.runs.folder import (
     summary,
 )
 from reidrun.runs.names import Tested, row_name
+from reidrun.runs.params import FULL
 from reidrun.runs.records import read_record
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 NO_BREAK = "\u00a0"  # a space that holds a number together in a narrow table
 PAPERS_METRICS = {"mAP": "mAP"} | {f"rank{k}": f"R{k}" for k in RANKS}
 MAIN = ("mAP", "rank1")
+BEFORE = "before training"  # a row
 CELL = ["variant", "benchmark", "metric"]
 
 
@@ -67,14 +69,33 @@ def mean_and_deviation(values: pd.Series, digits: str) -> str:
 def table(study: Study, metrics: Sequence[str] = MAIN) -> pd.DataFrame:
     """Ours in percent, mean ± one standard deviation over seeds; a row per variant.
 
-    Columns (what was tested and what it shows, metric). Empty: nobody ran it.
+    Columns (what was tested and what it shows, metric). Empty: nobody ran it. The first
+    row is what the whole method, or the last row, scores before training, if known.
     """
     found = study.scores(*metrics)
     seeds = found.assign(metric="seeds").groupby(CELL, observed=True)["seed"].nunique()
     names = [*(METRICS[metric] for metric in metrics), "seeds"]
     columns = [(title, n) for title in found["benchmark"].cat.categories for n in names]
     words = pd.concat([_over_seeds(found, ".1f"), seeds.astype(str)])
-    return _wide(study, words, columns)
+    wide = _wide(study, words, columns)
+    before = _untrained(study, metrics, wide.columns)
+    return pd.concat([before, wide]) if len(before) else wide
+
+
+def _untrained(
+    study: Study, metrics: Sequence[str], columns: pd.MultiIndex
+) -> pd.DataFrame:
+    """A row of what runs scored before they were trained; none where nobody knows."""
+    names = list(study.rows)
+    variant, cells = FULL if FULL in names else names[-1], {}
+    for at, title in study.titles.items():
+        for metric in metrics:
+            asked = at._replace(search=""), f"{metric}, untrained"
+            if len(values := study.measure(variant, *asked)):
+                words = mean_and_deviation(100 * values, ".1f")
+                cells[title, METRICS[metric]] = words
+    rows = pd.DataFrame([cells] if cells else [], columns=columns, dtype=object)
+    return rows.set_axis([BEFORE] * len(rows)).fillna("")
 
 
 def folded(table: pd.DataFrame) -> pd.DataFrame | HTML:
@@ -102,7 +123,8 @@ def papers_table(study: Study, metrics: Sequence[str] = MAIN) -> pd.DataFrame:
 
 def beside_paper(study: Study, metrics: Sequence[str] = MAIN) -> pd.DataFrame:
     """`table` and `papers_table` side by side, never in one column."""
-    return pd.concat([table(study, metrics), papers_table(study, metrics)], axis=1)
+    sides = [table(study, metrics), papers_table(study, metrics)]
+    return pd.concat(sides, axis=1).fillna("")
 
 
 def printed(study: Study, *metrics: str) -> pd.DataFrame:
@@ -118,6 +140,7 @@ def printed(study: Study, *metrics: str) -> pd.DataFrame:
         for name, in_print in wanted
         if (dataset, name) in numbers
         for words in study.rows.values()
+        if words in numbers.index  # controls are ours
     ]
     names = [name for name in TIDY if name != "seed"]
     return pd.DataFrame(found, columns=names).dropna(ignore_index=True)

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from reidlib.benchmarks import pictures_of
 from reidlib.checks import unknown
 from reidlib.reading import read_text, reading
+from reidrun.runs.asked import Claim, Need
 from reidrun.runs.errors import ParameterError
 from reidrun.runs.schema import Schema, validate
 
@@ -42,15 +43,6 @@ class Variant(BaseModel, extra="forbid"):
         return self.at.get(scale, self.overrides or {})
 
 
-class Claim(BaseModel, extra="forbid"):
-    """A sentence of the paper that two variants can bear out: `ours` is the better."""
-
-    ours: str
-    other: str
-    metric: Literal["mAP", "rank1"] = "mAP"
-    says: str
-
-
 class Ablation(BaseModel, extra="forbid"):
     """A file params/ablations/<paper>_<what>.yaml: one table or figure of a paper.
 
@@ -61,6 +53,7 @@ class Ablation(BaseModel, extra="forbid"):
     table: str = ""
     variants: list[Variant]
     claims: list[Claim] = []
+    needs: dict[str, Need] = {}
 
 
 class _Loader(yaml.SafeLoader):
@@ -176,6 +169,10 @@ def _read_ablation(path: Path) -> Ablation:
     for name in (n for claim in ablation.claims for n in (claim.ours, claim.other)):
         if name not in names:
             raise ParameterError(f"{_short(path)}: {unknown('variant', name, names)}")
+    for name in (name for claim in ablation.claims for name in claim.needs):
+        if name not in ablation.needs:
+            said = unknown("need", name, ablation.needs)
+            raise ParameterError(f"{_short(path)}: {said}")
     scales = owners(path.parents[1] / "scales")
     for scale in (scale for variant in ablation.variants for scale in variant.at):
         if scale not in scales:

@@ -5,6 +5,7 @@ from toys.small_study import HERE, save, scored
 
 from reidrun.reports.study import Measure
 from reidrun.reports.tables import (
+    BEFORE,
     beside_paper,
     folded,
     learning,
@@ -54,6 +55,20 @@ def test_the_papers_numbers_of_one_metric(gather):
 def test_a_single_seed_has_no_spread(gather):
     found = table(gather(settings=[HERE], seeds=[1]))
     assert found.iloc[0, 0] == "57.7"
+
+
+def test_the_first_row_is_what_there_was_before_training(gather, outputs):
+    assert BEFORE not in table(gather()).index, "nobody has recorded it"
+    for seed, start in enumerate([0.1, 0.2, 0.3]):
+        measures = {"plaza: mAP, untrained": start, "plaza: rank1, untrained": start}
+        save(outputs, "full", seed, {"plaza": scored([0.5, 0.5], [1, 1])}, measures)
+    found = table(gather())
+    here, there = found.columns.unique(0)
+    assert found.index[0] == BEFORE and len(found) == 4
+    assert found.loc[BEFORE, (here, "mAP")] == "20.0\xa0±\xa010.0"
+    assert (found.loc[BEFORE, there] == "").all()
+    both = beside_paper(gather())
+    assert both.index[0] == BEFORE and both.loc[BEFORE].iloc[-1] == ""
 
 
 def test_measures_are_averaged_over_seeds(gather):

@@ -40,16 +40,22 @@ VARIED = {  # what a table or a figure of a paper varies; of ours, the readings 
         *("last_stride", "mirrored", "rerank", "test_feature", "warmup_epochs"),
     },
     "fanet_attention_maps": {"attention_maps"},  # Fig. 5
-    "fanet_components": {*FANET_PARTS, "identity_weight"},  # Table I, FAN-6
+    "fanet_components": {  # Table I, FAN-6; controls, ours
+        *(*FANET_PARTS, "identity_weight", "camera_weight"),
+    },
     "fanet_target_attention": {"pyramid", "target_attention"},  # Table II
     "fanet_unseen_scenes": {*FANET_PARTS, "identity_weight"},  # Table III
-    "fba_captions": {"mask", "pairing", "residual"},  # ours
+    "fba_captions": {"mask", "maps_of", "pairing", "residual"},  # ours
     "fba_components": {"cross_modal", "diversity", "mask"},  # Table 3
     "fba_diversity": {"diversity", "diversity_weight"},  # Fig. 2
     "fba_resolution": {"image_height", "stride"},  # Table 4
-    "flannet_components": {"prompt", "cross_attention", "fusion"},  # Table 5
-    "flannet_fusion": {"fusion"},  # Table 6
-    "flannet_prompts": {"prompt"},  # Table 4
+    "flannet_components": {  # Table 5; the last is of a control
+        *("prompt", "cross_attention", "fusion", "always_fused"),
+    },
+    "flannet_fusion": {"fusion", "fusion_of", "detach"},  # Table 6; readings
+    "flannet_prompts": {  # Table 4; readings
+        *("prompt", "query_residual", "literal", "positives"),
+    },
     "flannet_queries": {"queries"},  # Fig. 3
     "rganet_components": {"regions", "assessment"},  # Table V
     "rganet_hyperparameters": {  # Fig. 3, of which a-c are without the assessment

@@ -1,0 +1,70 @@
+"""What a claim needs in order to be judged: that what it is about has moved at all.
+
+A row scores whatever it scores, also where the part that a claim is about learned
+nothing: words that are the same for every image, weights that stay even. Such a claim
+is neither right nor wrong.
+"""
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from reidrun.reports.study import METRICS, Study
+from reidrun.runs.asked import Claim, Need
+from reidrun.runs.plans import Setting
+
+
+class _Asked(NamedTuple):
+    """A row and where its runs were tested."""
+
+    study: Study
+    variant: str
+    setting: Setting
+
+
+def unmet(study: Study, claim: Claim, setting: Setting) -> str:
+    """Why a claim cannot be judged: the first need that a run does not meet; or "".
+
+    A measure that a run did not record is a need that is not met. Rows without runs
+    need nothing.
+    """
+    for need in (study.ablation.needs[name] for name in claim.needs):
+        sides = {"ours": [claim.ours], "other": [claim.other]}
+        for variant in sides.get(need.of, [claim.ours, claim.other]):
+            asked = _Asked(study, variant, setting._replace(search=""))
+            if fault := _fault(asked, need):
+                return f'"{study.rows[variant]}": {fault}'
+    return ""
+
+
+def _fault(asked: _Asked, need: Need) -> str:
+    seeds = sorted(asked.study.folders.get((asked.variant, asked.setting), {}))
+    found = _measured(asked, need.measure).reindex(seeds)
+    if found.isna().any():
+        return f"{need.measure} was not recorded"
+    for limit, sign, word in ((need.below, 1, "below"), (need.above, -1, "above")):
+        if limit is None:
+            continue
+        limits = _measured(asked, limit) if isinstance(limit, str) else limit
+        limits = pd.Series(limits, seeds, dtype=float)
+        if limits.isna().any():
+            return f"{limit} was not recorded"
+        failing = found[sign * (found - limits) >= 0]
+        if len(failing):
+            wanted = f"wanted {word} {limits[failing.index[0]]:.4g}"
+            runs = f"in {len(failing)} of {len(found)} runs"
+            shown = f"{need.measure} is {failing.iloc[0]:.4g}, {wanted}, {runs}"
+            return f"{need.why} ({shown})"
+    return ""
+
+
+def _measured(asked: _Asked, name: str) -> pd.Series:
+    """A measure by seed, of the test or, where that has none, of the training's set."""
+    study, variant, setting = asked
+    if name in METRICS and (variant, setting) in study.queries:
+        return study.per_query(variant, setting, name).mean()
+    found = study.measure(variant, setting, name)
+    if found.empty:
+        at_home = setting._replace(tested_on=setting.trained_on)
+        found = study.measure(variant, at_home, name)
+    return found
