@@ -28,14 +28,12 @@ from reidrun.reports.study import METRICS, Measure, Study
 from reidrun.reports.tables import NO_BREAK
 from reidrun.runs.asked import Claim
 from reidrun.runs.plans import Setting
-from reidrun.runs.records import read_history
 
 NUMBERS = ["difference", "low", "high", "detectable"]
 CORRECTED = "after Holm's correction"  # the verdict
 ROLES = "whole method", "baseline"
 WORDS = (*OF_CLAIMS, "not judged", "not run")
 NO_RANGE = "–"  # of a single seed, or of nothing
-LEARNED = 0.95  # of the first epoch's identity loss: the last one's is less
 IN_MARKDOWN = re.compile(r"[\\`*_$<]")  # what names have that is no mark of ours
 
 
@@ -80,7 +78,7 @@ def findings(study: Study) -> Iterator[Finding]:
 def _find(study: Study, claim: Claim, setting: Setting) -> Finding:
     key = claim.says, _test_of(claim), setting
     if key not in study.compared:
-        fault = _not_learned(study, claim, setting) or unmet(study, claim, setting)
+        fault = unmet(study, claim, setting)
         study.compared[key] = _compare(study, claim, setting), fault
     return Finding(claim, setting, *study.compared[key])
 
@@ -105,21 +103,6 @@ def _adjusted(study: Study, setting: Setting) -> dict[Test, float]:
 
 def _test_of(claim: Claim) -> Test:
     return claim.ours, claim.other, claim.metric
-
-
-def learned(study: Study, variant: str, setting: Setting) -> bool:
-    """Whether in any run of a row the identity loss has fallen, by a twentieth or more.
-
-    Compared are the means over the first and the last epoch. All runs of a row have to
-    stay where they began: a single one shows in the interval over seeds. A history of
-    one epoch, or without that loss, cannot tell and counts as learned.
-    """
-    folders = study.folders.get((variant, setting), {}).values()
-    for folder in folders:
-        loss = read_history(folder).get("identity")
-        if loss is None or len(loss) < 2 or loss.iloc[-1] < LEARNED * loss.iloc[0]:
-            return True
-    return not folders
 
 
 def tidy(study: Study) -> pd.DataFrame:
@@ -258,12 +241,6 @@ def _compare(study: Study, claim: Claim, setting: Setting) -> Comparison | None:
         return None
     ours, other = (study.per_query(name, setting, claim.metric) for name in sides)
     return compare(ours, other) if set(ours) & set(other) else None
-
-
-def _not_learned(study: Study, claim: Claim, setting: Setting) -> str:
-    sides = [n for n in (claim.ours, claim.other) if not learned(study, n, setting)]
-    rows = " and ".join(f'"{study.rows[name]}"' for name in sides)
-    return f"{rows} did not learn" if sides else ""
 
 
 def _points(points: float) -> str:

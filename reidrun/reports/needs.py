@@ -12,6 +12,9 @@ import pandas as pd
 from reidrun.reports.study import METRICS, Study
 from reidrun.runs.asked import Claim, Need
 from reidrun.runs.plans import Setting
+from reidrun.runs.records import read_history
+
+LEARNED = 0.95  # of the first epoch's identity loss: the last one's is less
 
 
 class _Asked(NamedTuple):
@@ -22,12 +25,29 @@ class _Asked(NamedTuple):
     setting: Setting
 
 
+def learned(study: Study, variant: str, setting: Setting) -> bool:
+    """Whether in any run of a row the identity loss has fallen, by a twentieth or more.
+
+    Compared are the means over the first and the last epoch. All runs of a row have to
+    stay where they began: a single one shows in the interval over seeds. A history of
+    one epoch, or without that loss, cannot tell and counts as learned.
+    """
+    folders = study.folders.get((variant, setting), {}).values()
+    for folder in folders:
+        loss = read_history(folder).get("identity")
+        if loss is None or len(loss) < 2 or loss.iloc[-1] < LEARNED * loss.iloc[0]:
+            return True
+    return not folders
+
+
 def unmet(study: Study, claim: Claim, setting: Setting) -> str:
     """Why a claim cannot be judged: the first need that a run does not meet; or "".
 
-    A measure that a run did not record is a need that is not met. Rows without runs
-    need nothing.
+    Both rows have to learn, whatever the claim is about. A measure that a run did not
+    record is a need that is not met. Rows without runs need nothing.
     """
+    if fault := _not_learned(study, claim, setting):
+        return fault
     for need in (study.ablation.needs[name] for name in claim.needs):
         sides = {"ours": [claim.ours], "other": [claim.other]}
         for variant in sides.get(need.of, [claim.ours, claim.other]):
@@ -35,6 +55,12 @@ def unmet(study: Study, claim: Claim, setting: Setting) -> str:
             if fault := _fault(asked, need):
                 return f'"{study.rows[variant]}": {fault}'
     return ""
+
+
+def _not_learned(study: Study, claim: Claim, setting: Setting) -> str:
+    sides = [n for n in (claim.ours, claim.other) if not learned(study, n, setting)]
+    rows = " and ".join(f'"{study.rows[name]}"' for name in sides)
+    return f"{rows} did not learn" if sides else ""
 
 
 def _fault(asked: _Asked, need: Need) -> str:

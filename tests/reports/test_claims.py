@@ -7,7 +7,7 @@ import pytest
 from toys.small_study import HERE, THERE, save, scored, with_losses
 
 from reidlib.evaluation.statistics import UNCLAIMED
-from reidrun.reports import claims
+from reidrun.reports import claims, needs
 from reidrun.reports.study import Measure
 
 
@@ -79,9 +79,9 @@ def test_a_claim_on_a_row_that_did_not_learn_is_not_judged(gather, outputs):
     with_losses(outputs, "plain", [5.73, 5.70], [5.73, 5.73], [5.73, 5.80])
     with_losses(outputs, "more", [5.71, 4.36], [5.71, 4.40], [5.71, 5.70])
     study = gather(settings=[HERE])
-    assert not claims.learned(study, "plain", HERE)
-    assert claims.learned(study, "more", HERE), "two of three did"
-    assert claims.learned(study, "full", HERE), "nobody ran it"
+    assert not needs.learned(study, "plain", HERE)
+    assert needs.learned(study, "more", HERE), "two of three did"
+    assert needs.learned(study, "full", HERE), "nobody ran it"
     found = claims.tidy(study)
     assert found["verdict"].tolist() == ["not judged", "not run"]
     assert found["why"].tolist() == ['"Baseline" did not learn', ""]
@@ -96,8 +96,8 @@ def test_a_claim_on_a_row_that_did_not_learn_is_not_judged(gather, outputs):
 def test_what_cannot_tell_whether_it_learned_is_judged(gather, outputs):
     with_losses(outputs, "plain", [5.73], [5.73], [5.73])
     study = gather(settings=[HERE])
-    assert claims.learned(study, "plain", HERE), "one epoch has nothing before it"
-    assert claims.learned(study, "more", HERE), "its history has no such loss"
+    assert needs.learned(study, "plain", HERE), "one epoch has nothing before it"
+    assert needs.learned(study, "more", HERE), "its history has no such loss"
     assert claims.tidy(study)["verdict"].iloc[0] == "replicated"
 
 
