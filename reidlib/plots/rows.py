@@ -101,6 +101,8 @@ def claim_forest(claims: pd.DataFrame) -> Figure:
     for ax, place in zip(axes, places, strict=False):
         for _, claim in claims[claims["where"] == place].iterrows():
             _effect(ax, words.index(claim["words"]), claim, ZERO / line)
+    if not claims["verdict"].isin(MARKS).any():  # zero in the middle of nothing
+        axes[0].set_xlim(-1, 1)
     _finish(axes, len(words), axes[0].get_ylim())
     label = "points; right of zero: as the paper says"
     figure.supxlabel(label, y=0.6 / figure.get_figheight(), fontsize=SMALL + 1)
@@ -146,7 +148,8 @@ def _finish(axes: Sequence[Axes], lines: int, limits: tuple[float, float]) -> No
         ax.grid(axis="y", color="0.9")
         ax.set_axisbelow(True)
         ax.spines["left"].set_visible(False)
-        ax.xaxis.set_major_locator(MaxNLocator(4 if len(axes) < 4 else 3))
+        ends = "both" if len(axes) > 1 else None  # the next panel's are as near
+        ax.xaxis.set_major_locator(MaxNLocator(4 if len(axes) < 3 else 3, prune=ends))
     axes[0].set_ylim(limits)
 
 
@@ -167,7 +170,8 @@ def _dots(
 def _effect(ax: Axes, row: int, claim: pd.Series, zero: float) -> None:
     if claim["verdict"] not in MARKS:
         place = {"ha": "center", "va": "center", "color": GRAY, "fontsize": SMALL}
-        ax.text(0, row, claim["verdict"], **place, backgroundcolor="white")
+        place |= {"transform": ax.get_yaxis_transform(), "backgroundcolor": "white"}
+        ax.text(0.5, row, claim["verdict"], **place)
         return
     ax.plot([0, 0], [row - zero, row + zero], color=BLACK, linewidth=1.2, zorder=1)
     mark = MARKS[claim["verdict"]]
