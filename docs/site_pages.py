@@ -18,7 +18,7 @@ from PIL import Image
 
 from reidrun.reports.records import read_record
 from reidrun.runs.environment import tracked
-from reidrun.runs.folder import PICTURES
+from reidrun.runs.folder import pictures
 from reidrun.runs.names import read_row_name, row_name
 
 EXECUTED = ("*/*/*/run.ipynb", "*/*/*.ipynb", "*/run.ipynb", "results.ipynb")
@@ -107,7 +107,7 @@ def _run(book: NotebookNode, path: Path, root: Path) -> None:
     lines = [
         f"| {row_name(read_row_name(name))} | {100 * scores['mAP']:.1f}"
         f" | {100 * scores['rank1']:.1f}"
-        f" | {PICTURES[scores.get('drawn', record['drawn'])]} |"
+        f" | {pictures(scores, record)} |"
         for name, scores in record["scores"].items()
     ]
     head = "| tested on | mAP (%) | rank-1 (%) | pictures |\n| --- | --- | --- | --- |"

@@ -204,7 +204,7 @@ def pretrained() -> Embedder:
         "captions": False,
         "batch_size": 64,
         "weights": {"file": TINY_RESNET.name},
-        "data": {"trained_on": "avenue", "drawn": True},
+        "data": {"trained_on": "avenue", "kind": "drawn"},
     }
     transform = test_transform(**pictures)
     return Embedder(model, transform, cosine_distances, torch.device("cpu"), settings)

@@ -143,5 +143,7 @@ def follow_trainings(run_dir: Path | None, *, live: bool) -> None:
         path = run_dir / PROGRESS
         handlers.append(logging.FileHandler(path, "w", encoding="utf-8", delay=True))
     training = logging.getLogger("reidlib.training")
+    for handler in training.handlers:
+        handler.close()
     training.setLevel(logging.INFO if handlers else logging.NOTSET)
     training.handlers, training.propagate = handlers, not handlers

@@ -78,7 +78,7 @@ def small(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("small")
     transform = plain_transform(128, 64, normalisation="imagenet")
     tester = evaluation.Tester(transform, "cpu", 4, flip_average=True)
-    facts = {"paper": "baseline", "data": {"drawn": True}}
+    facts = {"paper": "baseline", "data": {"kind": "drawn"}}
     save_model(folder, moved(model_of("baseline", "full")), tester, facts)
     return folder
 

@@ -28,7 +28,7 @@ def made(folder: Path, paper: str = "baseline", **options) -> reidlib.Embedder:
     model = model_of(paper, "full").eval()
     transform = plain_transform(128, 64, normalisation="half")
     tester = evaluation.Tester(transform, "cpu", 16, **options)
-    save_model(folder, model, tester, {"paper": paper, "data": {"drawn": True}})
+    save_model(folder, model, tester, {"paper": paper, "data": {"kind": "drawn"}})
     return reidlib.load(folder)
 
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from reidlib.checks import unknown
 from reidlib.files import write_text, written_whole
 from reidlib.reading import shown
 from reidlib.rendered.cameras import NUM_CAMERAS
@@ -165,8 +166,11 @@ def _unpack_image(archive: zipfile.ZipFile, entry: Entry, root: Path) -> None:
 def _by_holder(name: str) -> dict[str, list[Entry]]:
     """The images of a set by the set whose archive has them.
 
-    That is the first set of its world, or else its own.
+    That is the first set of its world, or else its own. Raises ValueError for an
+    unknown name.
     """
+    if name not in RECIPES:
+        raise ValueError(unknown("rendered set", name, RECIPES))
     first = next(each for each in RECIPES if RECIPES[each].world == RECIPES[name].world)
     shared = set(entries(RECIPES[first]))
     found: dict[str, list[Entry]] = {first: [], name: []}

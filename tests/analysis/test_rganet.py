@@ -47,7 +47,7 @@ def test_a_confidence_that_falls_where_a_part_is_hidden_has_an_auc_of_one():
 def test_where_nothing_is_hidden_nothing_is_judged():
     seen = looks(None, [ALL, ALL], w=torch.rand(2, 4))
     for known in (seen, seen._replace(parts=None)):
-        assert set(quality(known).index) == {"mean w", "global share"}
+        assert set(quality(known).index) == {"mean w", "w off even", "global share"}
 
 
 def test_how_much_is_trusted():

@@ -87,9 +87,9 @@ def test_size_and_stride_are_saved_and_can_be_changed_on_loading(tmp_path):
 
 def test_tiny_is_the_file_in_assets(saved, tmp_path, monkeypatch):
     _, path = saved
-    monkeypatch.setattr(clip_weights, "TINY_WEIGHTS", path)
+    monkeypatch.setitem(clip_weights.TINY, "tiny", path)
     assert load_clip("tiny", image_size=(64, 64)).image.width == 32
-    monkeypatch.setattr(clip_weights, "TINY_WEIGHTS", tmp_path / "absent.safetensors")
+    monkeypatch.setitem(clip_weights.TINY, "tiny", tmp_path / "absent.safetensors")
     with pytest.raises(FileNotFoundError, match=r"absent.*pretrain_clip\.ipynb"):
         load_clip("tiny", image_size=(64, 64))
 

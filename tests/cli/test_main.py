@@ -5,7 +5,7 @@ import re
 import shutil
 
 import pytest
-from toys.toy_paper import notebook
+from toys.toy_paper import leaving_a_page, notebook
 
 from reidrun.cli import main as cli
 from reidrun.cli import run as run_command
@@ -133,7 +133,7 @@ def test_an_executed_notebook_is_tidied(tmp_path):
 
 
 def test_a_notebook_that_ends_without_a_record_has_failed(reid, executed, monkeypatch):
-    monkeypatch.setattr(execute, "_papermill", lambda *_: None)
+    monkeypatch.setattr(execute, "_papermill", leaving_a_page([]))
     code, _, err = reid("run", "toy", "--on", "plaza")
     assert code == 1
     assert "toy.ipynb ended without metrics.json" in err
@@ -310,7 +310,7 @@ def test_help_lists_the_names_there_are(reid):
     _, sweep, _ = reid("sweep", "--help")
     assert "ablations: toy_parts\n" in sweep
     for text in (run, sweep, reid("data", "tree", "--help")[1]):
-        assert "benchmarks: avenue, " in text and "station" in text
+        assert "benchmarks: arcade, " in text and "station" in text
 
 
 @pytest.mark.parametrize(
@@ -368,7 +368,7 @@ def test_results_are_written(reid, executed, toy_root):
     code, out, _ = reid("results", "--write")
     assert code == 0 and "rank-1" not in out, "the table is in the README"
     assert "README.md" in out and "left out" not in out
-    assert "| `toy` | `plaza` | | 50.0 / 50.0 | | `reid run toy" in readme.read_text()
+    assert "| `toy` | `plaza` | | 50.0 / 50.0 | | | `reid run toy" in readme.read_text()
     record = toy_root / "outputs/plaza/toy/full-s0/metrics.json"
     record.write_text(record.read_text().replace('"toy"', '"fba"'))
     code, _, err = reid("results", "--write")

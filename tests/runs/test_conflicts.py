@@ -30,7 +30,7 @@ def plan(paper: str, **overrides):
         (
             "baseline",
             {"identity_weight": 0.0, "triplet_weight": 0.0},
-            "identity_weight, triplet_weight are 0: there is nothing to learn",
+            "identity_weight, triplet_weight, centre_weight are 0: there is nothing",
         ),
         ("flannet", {"attention_heads": 7}, "does not divide 64, the joint width of t"),
         ("fba", {"heads": 7}, "heads is 7, which does not divide 128, the image width"),

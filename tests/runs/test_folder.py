@@ -232,15 +232,19 @@ def test_folders_are_compared_by_parameters_not_by_place(tmp_path):
 
 def test_a_kept_run_goes_without_a_parameter_that_came_later(tmp_path):
     assert ADDED == {
+        "always_fused": False,
         "bnneck": True,
+        "captions": "given",
         "centre_weight": 0.0,
         "compile": False,
         "dai_alone": "softmax",
         "dai_bias": True,
         "erasing_fill": "noise",
         "last_stride": 1,
+        "maps_of": "text",
         "mirrored": False,
         "positives": "mean",
+        "query_residual": False,
         "rerank": False,
         "triplets": "hardest",
     }

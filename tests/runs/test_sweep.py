@@ -11,7 +11,7 @@ from pathlib import Path
 
 import papermill
 import pytest
-from toys.toy_paper import TOY_CELLS, notebook
+from toys.toy_paper import TOY_CELLS, leaving_a_page, notebook
 from toys.waiting import wait_until
 
 from reidrun.cli import main as cli
@@ -221,7 +221,7 @@ def test_the_page_of_an_ablation_is_executed_whatever_failed(
     reid, stand_in, toy_root, monkeypatch
 ):
     pages = []
-    monkeypatch.setattr(execute, "_papermill", lambda *given: pages.append(given))
+    monkeypatch.setattr(execute, "_papermill", leaving_a_page(pages))
     add_page(toy_root, "1")
     asked = ("toy_parts", "--on", "station", "plaza", "--seeds")
     code, out, _ = reid(*asked, 0, 7, "--outputs", toy_root / "kept")

@@ -12,7 +12,7 @@ import time
 
 import pytest
 import yaml
-from toys.toy_paper import notebook
+from toys.toy_paper import leaving_a_page, notebook
 from toys.waiting import wait_until
 
 from reidrun.cli import main as cli
@@ -388,7 +388,7 @@ def test_the_plan_of_a_profile_names_every_run_and_its_command(house, profile):
 @pytest.mark.parametrize("kept", ["outputs", "dätä #1: it's"])
 def test_a_sweep_goes_through_snakemake(house, monkeypatch, capfd, kept):
     pages = []
-    monkeypatch.setattr(execute, "_papermill", lambda *given: pages.append(given))
+    monkeypatch.setattr(execute, "_papermill", leaving_a_page(pages))
     (house / "fails").write_text("full-s0")
     asked = ["sweep", "toy_parts", "--on", "plaza", "--seeds", "0"]
     asked += ["--outputs", str(house / kept)]

@@ -1,5 +1,9 @@
 """A toy paper, `toy`, that trains nothing and scores 0.5; and notebooks of cells."""
 
+import json
+from collections.abc import Callable
+from pathlib import Path
+
 TOY_CELLS = {
     "parameters": """\
 # Schema: every parameter, its meaning and unit; these values are the smoke run.
@@ -59,6 +63,16 @@ TOY_LAYERS = {
     "ablations/toy_parts": "variants:\n  - {name: full, row: Table I}\n"
     "  - {name: plain, row: 'Table I, row 1', overrides: {erasing: false}}\n",
 }
+
+
+def leaving_a_page(calls: list[tuple]) -> Callable[..., None]:
+    """A stand-in for papermill: it notes how it was called, and leaves a page."""
+
+    def papermill(book: Path, output: Path, *others: object) -> None:
+        calls.append((book, output, *others))
+        output.write_text(json.dumps(notebook({})))
+
+    return papermill
 
 
 def notebook(cells: dict[str, str]) -> dict:
