@@ -13,13 +13,12 @@ import pandas as pd
 
 from reidlib.evaluation.agreement import tau, tau_over_rows, tau_over_runs
 from reidlib.evaluation.statistics import (
-    Comparison,
+    Effect,
     Interval,
-    bootstrap_interval,
     compare,
+    compare_apart,
     in_points,
     range_in_points,
-    student_interval,
     verdict,
 )
 from reidrun.reports.published import published
@@ -187,11 +186,11 @@ def _elsewhere(study: Study, world: str) -> str:
 
 
 def directions_table(
-    listed: Iterable[Direction], more: Mapping[str, Comparison], metric: str = "mAP"
+    listed: Iterable[Direction], more: Mapping[str, Effect], metric: str = "mAP"
 ) -> pd.DataFrame:
-    """Each direction with its effect in points, both intervals and a mark of MARKS.
+    """Each direction with its effect in points, its interval and a mark of MARKS.
 
-    more   further comparisons by what they say
+    more   further effects by what they say
     What fails comes first, and last what was not run.
     """
     found = {
@@ -205,8 +204,7 @@ def directions_table(
             "": verdict(each, MARKS) if each else NOT_RUN,
             "direction": says,
             "effect": in_points(each.difference) if each else "",
-            "over seeds": range_in_points(each.over_seeds) if each else "",
-            "over queries": range_in_points(each.over_queries) if each else "",
+            "95 %": range_in_points(each.interval) if each else "",
         }
         for says, each in (found | dict(more)).items()
     ]
@@ -215,38 +213,16 @@ def directions_table(
     return pd.DataFrame(rows).set_index("")
 
 
-def weigh(better: pd.DataFrame, worse: pd.DataFrame) -> Comparison:
-    """Compare two tests, of other queries as well.
-
-    As `compare`; where the queries are others, the interval over queries is that of
-    two intervals apart, and so wider than it need be.
-    """
+def weigh(better: pd.DataFrame, worse: pd.DataFrame) -> Effect:
+    """Compare two tests, of other queries as well."""
     if better.index.equals(worse.index):
-        return compare(better, worse)
-    seeds = sorted(set(better) & set(worse))
-    first, second = better[seeds].mean(), worse[seeds].mean()
-    of_first, of_second = (_of_people(each[seeds]) for each in (better, worse))
-    apart = Interval(of_first.low - of_second.high, of_first.high - of_second.low)
-    return Comparison(
-        ours=float(first.mean()),
-        ours_spread=float(first.std()),
-        other=float(second.mean()),
-        other_spread=float(second.std()),
-        difference=float((first - second).mean()),
-        over_seeds=student_interval((first - second).to_numpy()),
-        over_queries=apart,
-        seeds=len(seeds),
-    )
-
-
-def _of_people(scores: pd.DataFrame) -> Interval:
-    means = scores.mean(axis=1).dropna()
-    return bootstrap_interval(means, means.index.get_level_values(1))
+        return compare(better, worse).effect
+    return compare_apart(better, worse)
 
 
 def from_behind(
     test: Test, views: Sequence[str], metric: str = "mAP"
-) -> dict[str, Comparison]:
+) -> dict[str, Effect]:
     """Compare queries of the same people seen from the front with those from behind.
 
     views   of the queries, in their order; nothing is compared without them
@@ -261,7 +237,7 @@ def from_behind(
     front, back = (
         sides[view].loc[people].set_axis(_as_queries(people)) for view in sides
     )
-    return {"A person is easier to find from the front.": compare(front, back)}
+    return {"A person is easier to find from the front.": compare(front, back).effect}
 
 
 def _as_queries(people: Sequence[int]) -> pd.MultiIndex:

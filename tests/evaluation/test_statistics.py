@@ -16,6 +16,7 @@ from reidlib.evaluation.statistics import (
     Interval,
     bootstrap_interval,
     compare,
+    compare_apart,
     crossed_effect,
     holm,
     sentence,
@@ -89,6 +90,28 @@ def test_intervals_of_95_percent_hold_the_effect_about_so_often(components, seed
         low, high = crossed_effect(values).interval
         hits += low <= 0.3 <= high
     assert 0.92 <= hits / trials <= 0.98
+
+
+def test_other_people_add_what_they_vary():
+    rng, components = np.random.default_rng(4), (0.1, 1.0, 0.5)
+    hits, trials = 0, 400
+    for _ in range(trials):
+        ours, other = (drawn(rng, n, 3, *components) for n in (90, 60))
+        low, high = crossed_effect(ours, other).interval
+        hits += low <= 0 <= high
+    assert 0.92 <= hits / trials <= 0.98
+    alone, apart = crossed_effect(ours), crossed_effect(ours, 0 * other)
+    assert apart.interval == pytest.approx(alone.interval), "others who are all alike"
+    assert apart.p_value == pytest.approx(alone.p_value)
+
+
+def test_tests_of_other_queries_are_compared_by_their_shared_seeds():
+    ours, other = queries(0.6, 0.7, 0.8, people=8), queries(0.4, 0.5, 0.6, people=5)
+    found = compare_apart(ours, other.drop(columns=[2]))
+    assert found.difference == pytest.approx(0.2)
+    assert found.interval == pytest.approx((0.2, 0.2)), "both rise from seed to seed"
+    with pytest.raises(ValueError, match="no seed has both"):
+        compare_apart(ours[[0]], other[[1]])
 
 
 def test_where_neither_seeds_nor_people_vary_the_interval_is_too_wide_if_anything():
