@@ -71,14 +71,14 @@ def load_resnet(
         trunk=nn.Sequential(OrderedDict(children[:start])),
         branch=nn.Sequential(OrderedDict(children[start:end])),
         width=_width(network.layer4),
-        recipe=called(resnet_stages, {"name": name}),
+        recipe=called(resnet_stages, {"name": name, "last_stride": last_stride}),
     )
 
 
 @recorded
-def resnet_stages(name: str) -> ResNetStages:
+def resnet_stages(name: str, last_stride: int = 1) -> ResNetStages:
     """The same without weights: a model that is read from a file has its own."""
-    return load_resnet(name)
+    return load_resnet(name, last_stride=last_stride)
 
 
 def save_resnet(
