@@ -14,6 +14,9 @@ from toys.notebook_models import ABLATIONS, assert_loads, model_of
 from reidrun.runs.environment import ROOT
 from reidrun.runs.params import read_ablation
 
+# Rows that are about other weights, and the modules that have them.
+TAUGHT = {"pretrained": ("trunk.", "branch.")}
+
 
 def starts(model: nn.Module) -> dict[tuple, dict[str, Tensor]]:
     """Weights of each module that has some, by its name and their shapes."""
@@ -44,12 +47,25 @@ def test_variants_of_a_seed_start_with_equal_weights_in_every_common_module(
         if (recipe := json.dumps(model.recipe)) not in loaded:  # else losses differ
             assert_loads(model, tmp_path)
             loaded.add(recipe)
+        taught = TAUGHT.get(variant.name, ())
         for module, weights in starts(model).items():
+            if module[0].startswith(taught):
+                continue
             others = known.setdefault(module, weights)
             shared += others is not weights
             for name, value in weights.items():
                 assert torch.equal(value, others[name]), (variant.name, module[0], name)
     assert shared > 10
+
+
+@pytest.mark.parametrize("row", TAUGHT)
+def test_rows_that_are_about_other_weights_start_from_them(row):
+    random, taught = (starts(model_of("baseline", name)) for name in ("full", row))
+    theirs = [module for module in random if module[0].startswith(TAUGHT[row])]
+    assert theirs and taught.keys() == random.keys()
+    for module in theirs:
+        for name, value in random[module].items():
+            assert not torch.equal(value, taught[module][name]), (module[0], name)
 
 
 @pytest.mark.parametrize("paper", ["fanet", "fba", "flannet", "rganet", "baseline"])
