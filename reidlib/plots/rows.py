@@ -106,7 +106,8 @@ def claim_forest(claims: pd.DataFrame) -> Figure:
     _finish(axes, len(words), axes[0].get_ylim())
     label = "points; right of zero: as the paper says"
     figure.supxlabel(label, y=0.6 / figure.get_figheight(), fontsize=SMALL + 1)
-    figure.legend(handles=_legend(), loc="lower center", ncols=3, columnspacing=1.2)
+    look = {"loc": "lower center", "ncols": 3, "columnspacing": 1, "fontsize": SMALL}
+    figure.legend(handles=_legend(), **look)
     return figure
 
 
