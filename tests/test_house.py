@@ -214,3 +214,10 @@ def test_weights_of_photographs_are_not_shipped():
         settings = json.loads(path.with_name("model.json").read_text())
         assert settings["data"]["kind"] in ("drawn", "rendered"), path
         assert path.with_name("model.md").is_file(), f"{path} has no card"
+
+
+def test_make_lab_has_the_repository_for_its_root():
+    lines = (ROOT / "Makefile").read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("lab:"))
+    assert "--LabApp.default_url=/lab/tree/notebooks" in lines[start + 1]
+    assert not re.search(r"cd |root.dir|notebook-dir|lab notebooks", lines[start + 1])
