@@ -84,9 +84,9 @@ def test_weights_of_a_file_with_a_classifier(tmp_path, wrapped):
         stage.conv1.stride = (1, 1)
         if stage.downsample is not None:
             stage.downsample[0].stride = (1, 1)
-    images = torch.randn(2, 3, 64, 32)
-    found = stages.branch(stages.trunk(images))
-    torch.testing.assert_close(found, network.forward_features(images))
+    images = torch.randn(2, 3, 64, 32, dtype=torch.double)
+    found = stages.branch.double()(stages.trunk.double()(images))
+    torch.testing.assert_close(found, network.double().forward_features(images))
 
 
 def test_random_weights_are_new_each_time():
