@@ -7,7 +7,8 @@ _DRAWN = """\
   bounding_box_train/ query/ bounding_box_test/     as in Market-1501
   masks/<split>/*.png captions.jsonl about.json"""
 _RENDERED = """\
-<data_root>/{name}/                 rendered; unpacked on first use
+<data_root>/{name}/                 unpacked on first use, if shipped
+or, as `reid data render {name} <folder>` writes it
   bounding_box_train/ query/ bounding_box_test/     as in Market-1501
   masks/<split>/*.png details/<split>/*.png captions.jsonl scenes/*.jpg about.json"""
 _MARKET = """\
