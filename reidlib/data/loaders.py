@@ -18,6 +18,7 @@ from reidlib.data.pictures import read_picture
 from reidlib.data.sampler import IdentitySampler
 from reidlib.data.samples import Sample, labels_of
 from reidlib.data.transforms import Transform
+from reidlib.data.workers import end_with_the_parent
 
 
 class Batch(NamedTuple):
@@ -169,6 +170,7 @@ def train_loader(
         batch_sampler=SeededBatches(sampler) if stay else sampler,
         collate_fn=partial(collate, kind=Batch),
         num_workers=workers,
+        worker_init_fn=end_with_the_parent,
         persistent_workers=stay,
         generator=torch.Generator() if stay else None,  # the batches bring the seed
         pin_memory=torch.cuda.is_available(),
@@ -189,5 +191,6 @@ def test_loader(
         batch_size=batch_size,
         collate_fn=partial(collate, kind=TestBatch),
         num_workers=workers,
+        worker_init_fn=end_with_the_parent,
         pin_memory=torch.cuda.is_available(),
     )

@@ -1,7 +1,8 @@
 """The one training loop of all papers. It knows epochs and files, no paper.
 
 step.py makes one step, optim.py parameter groups and schedules; state.py keeps what a
-training has come to, preflight.py refuses what cannot be trained, seeding.py seeds.
+training has come to, part.py the steps of an epoch under way, stopping.py hears that it
+is to stop; preflight.py refuses what cannot be trained, seeding.py seeds.
 Epochs count from 0 in samplers and schedules, from 1 in the history and in messages.
 """
 
@@ -18,10 +19,12 @@ from tqdm import tqdm
 
 from reidlib.checks import check_training
 from reidlib.evaluation.extraction import evaluating
+from reidlib.training.part import LoadingError, batches_left
 from reidlib.training.preflight import check_loader, check_numerics, check_optimizers
 from reidlib.training.seeding import epoch_seed, seed_everything
 from reidlib.training.state import NOT_KEPT, Checkpoint, RunState
 from reidlib.training.step import Step
+from reidlib.training.stopping import Stop, TrainingStopped, told_to_stop
 
 logger = logging.getLogger(__name__)
 Evaluate = Callable[[], Mapping[str, float]]
@@ -51,6 +54,8 @@ def fit(
 
     Every epoch seeds all generators from (seed, epoch). The model is left in evaluation
     mode. State that must survive a kill belongs to the model: it is what is saved.
+    Under SIGTERM or SIGUSR1 the step is ended, the checkpoint written, and
+    TrainingStopped raised; the same call goes on, to equal bits as well.
 
     Returns one row per epoch: epoch, loss, the terms and the gradient norm before
     clipping as means over steps, the learning rate of each optimiser's first group (lr,
@@ -58,7 +63,8 @@ def fit(
     equal runs give equal tables: seconds per epoch are in history.attrs["seconds"], the
     epochs asked for in history.attrs["epochs"].
     Raises ValueError for what does not fit together, before the first step where
-    possible, FloatingPointError naming the term or parameter that is not finite, and
+    possible, FloatingPointError naming the term or parameter that is not finite,
+    LoadingError for a batch that could not be loaded, which loses no step, and
     KeyboardInterrupt that says what is kept.
     """
     check_training(
@@ -77,24 +83,28 @@ def fit(
     watch(run.history())
     evaluations = _due(evaluate_every, epochs) if evaluate else set()
     saves = _due(checkpoint.every, epochs)
-    done, steps = len(run.rows), len(loader)
-    with (
-        tqdm(total=epochs * steps, initial=done * steps, unit="step") as bar,
-        _explained_interrupt(run),
-    ):
-        for epoch in range(done + 1, epochs + 1):
-            start = perf_counter()
+    steps = len(loader)
+    bar = tqdm(
+        total=epochs * steps,
+        initial=len(run.rows) * steps + len(run.part),
+        unit="step",
+    )
+    with bar, told_to_stop(kept=checkpoint.path is not None) as stop, _explained(run):
+        for epoch in range(len(run.rows) + 1, epochs + 1):
             seed_everything(epoch_seed(seed, epoch - 1))
-            row = {"epoch": epoch, **_train_epoch(step, loader, epoch, bar)}
-            row |= run.advance_rates()
+            row = {"epoch": epoch, **_train_epoch(step, loader, run, stop, bar)}
+            scores = {}
             if epoch in evaluations:
-                row |= _scores(evaluate, step.model, taken=row)
-            run.record(row, perf_counter() - start)
+                with stop.at_once():
+                    scores = _scores(evaluate, step.model)
+            run.record(_merged(row | run.advance_rates(), scores))
             if epoch in saves:
                 run.save()
             _say_progress(run)
             watch(run.history())
-            bar.set_postfix(epoch=epoch, loss=f"{row['loss']:.4g}", refresh=False)
+            loss = f"{row['loss']:.4g}"
+            bar.set_postfix(epoch=epoch, loss=loss, refresh=False)
+        stop.check()
     step.model.eval()
     return run.history()
 
@@ -104,17 +114,34 @@ def _nobody(history: pd.DataFrame) -> None:
 
 
 @contextmanager
-def _explained_interrupt(run: RunState) -> Iterator[None]:
-    """Say what is left of a training that was interrupted, and how it goes on."""
+def _explained(run: RunState) -> Iterator[None]:
+    """Say what is left of a training that did not end, and how it goes on.
+
+    Where its last step is whole, all of it is kept.
+    """
     try:
         yield
+    except TrainingStopped as told:
+        run.save()
+        said = f"told to stop by {told} {_where(run)}; {run.kept()}"
+        raise TrainingStopped(f"{said}: run the same again to go on") from None
+    except LoadingError as error:
+        run.save()
+        raise LoadingError(
+            f"{error}\nThis was {_where(run)}; {run.kept()}: put it right, and run the"
+            " same again to go on"
+        ) from error
     except KeyboardInterrupt:
-        kept = run.saved if run.checkpoint.path else 0
-        remedy = "run the same again to go on" if kept else "nothing is kept"
-        raise KeyboardInterrupt(
-            f"interrupted in epoch {len(run.rows) + 1} of {run.epochs}, {kept} are in"
-            f" the checkpoint: {remedy}"
-        ) from None
+        remedy = ": run the same again to go on" if any(run.saved) else ""
+        said = f"interrupted {_where(run)}; {run.kept()}{remedy}"
+        raise KeyboardInterrupt(said) from None
+
+
+def _where(run: RunState) -> str:
+    done, steps = run.place
+    if done == run.epochs:
+        return f"behind the last of {done} epochs"
+    return f"in epoch {done + 1} of {run.epochs}, behind step {steps}"
 
 
 def _say_progress(run: RunState) -> None:
@@ -129,34 +156,39 @@ def _say_progress(run: RunState) -> None:
 
 
 def _train_epoch(
-    step: Step, loader: DataLoader, epoch: int, bar: tqdm
+    step: Step, loader: DataLoader, run: RunState, stop: Stop, bar: tqdm
 ) -> dict[str, float]:
+    """Train the epoch under way to its end; return what was measured, in means."""
+    epoch, part = len(run.rows) + 1, run.part
+    part.begun = perf_counter()
     step.model.train()
     loader.batch_sampler.set_epoch(epoch - 1)
-    values, last = [], None
-    for number, batch in enumerate(loader, 1):
-        measured = step.take(batch, f"epoch {epoch}, step {number}")
-        if last is not None:  # read a step late: meanwhile the device has work
-            values.append(last.read())
-        last = measured
+    for batch in batches_left(loader, part, step.device):
+        stop.check()
+        where = f"epoch {epoch}, step {len(part) + 1}"
+        part.take(step.take(batch, where), step.device)
         bar.update()
-    if last is None:
+        if run.is_due():
+            run.save()
+    if not len(part):
         raise ValueError(
             f"the loader gave no batch in epoch {epoch}, but promised {len(loader)}"
         )
-    values.append(last.read())
-    return pd.DataFrame(values).mean().to_dict()
+    return part.means()
 
 
-def _scores(evaluate: Evaluate, model: nn.Module, taken: dict) -> dict[str, float]:
+def _scores(evaluate: Evaluate, model: nn.Module) -> dict[str, float]:
     with evaluating(model):
-        scores = {name: float(value) for name, value in evaluate().items()}
-    if clash := sorted(scores.keys() & taken.keys()):
+        return {name: float(value) for name, value in evaluate().items()}
+
+
+def _merged(row: dict, scores: dict[str, float]) -> dict:
+    if clash := sorted(scores.keys() & row.keys()):
         raise ValueError(
             f"evaluate gives {clash}, but the history has columns of that name: "
             "rename the scores"
         )
-    return scores
+    return row | scores
 
 
 def _due(every: int, epochs: int) -> set[int]:

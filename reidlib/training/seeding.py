@@ -2,6 +2,8 @@
 
 import hashlib
 import random
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +21,36 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
+
+
+def random_states(device: torch.device) -> dict[str, Any]:
+    """The states of all generators that seed_everything seeds, as a file can hold them.
+
+    device   whose own generator is among them
+    """
+    name, numbers, *rest = np.random.get_state()
+    states = {
+        "python": random.getstate(),
+        "numpy": (name, numbers.tolist(), *rest),
+        "torch": torch.get_rng_state(),
+    }
+    if device.type != "cpu":
+        states[device.type] = torch.get_device_module(device).get_rng_state()
+    return states
+
+
+def restore_random(states: Mapping[str, Any], device: torch.device) -> None:
+    """Bring all generators to states that random_states returned; none are no change.
+
+    On a device of another type its own generator stays as it is.
+    """
+    if not states:
+        return
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    if device.type in states:
+        torch.get_device_module(device).set_rng_state(states[device.type])
 
 
 def initialise(model: nn.Module, seed: int) -> nn.Module:

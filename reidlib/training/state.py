@@ -1,16 +1,23 @@
-"""What a training is between two epochs, and how it goes on from a file to the bit."""
+"""What a training has come to, and how it goes on from a file to the bit."""
 
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
 from typing import NamedTuple, Self
 
 import pandas as pd
+import torch
 from torch.optim.lr_scheduler import LRScheduler
 
+from reidlib.training.part import Part
 from reidlib.training.step import Step
 from reidlib.weights import load_weights, read_checkpoint, write_checkpoint
+
+FORMAT = 2  # of the file; 1 had no steps of an epoch under way
+logger = logging.getLogger(__name__)
 
 
 def plain(settings: Mapping[str, object]) -> dict:
@@ -52,11 +59,13 @@ class Checkpoint(NamedTuple):
     path         of the file; None keeps nothing
     fingerprint  the run's resolved parameters: going on with others is refused
     every        epochs between two writes; the last epoch is always written
+    minutes      between two writes within an epoch; 0: there are none
     """
 
     path: Path | None
     fingerprint: Mapping[str, object]
     every: int = 1
+    minutes: float = 0.0
 
     def of(self, step: Step, seed: int) -> Self:
         """The same, with what the training itself was given in the fingerprint."""
@@ -81,7 +90,9 @@ class RunState:
     epochs: int
     rows: list[dict] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-    saved: int = 0  # epochs that the checkpoint holds
+    part: Part = field(default_factory=Part)  # of the epoch under way
+    saved: tuple[int, int] = (0, 0)  # epochs and further steps that are kept
+    written: float = field(default_factory=perf_counter)
 
     def advance_rates(self) -> dict[str, float]:
         """Step the schedules; return the rates that the finished epoch had."""
@@ -93,9 +104,15 @@ class RunState:
             scheduler.step()
         return rates
 
-    def record(self, row: dict, seconds: float) -> None:
+    def record(self, row: dict) -> None:
         self.rows.append(row)
-        self.seconds.append(seconds)
+        self.seconds.append(self.part.spent())
+        self.part = Part()
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """How many epochs are done, and how many steps of the next one."""
+        return len(self.rows), len(self.part)
 
     def history(self) -> pd.DataFrame:
         history = pd.DataFrame(self.rows)
@@ -111,13 +128,44 @@ class RunState:
             "epoch": len(self.rows),
             "history": self.rows,
             "seconds": self.seconds,
+            "part": self.part.contents(),
+            "format": FORMAT,
+            "torch": str(torch.__version__),
             "fingerprint": self.checkpoint.fingerprint,
         }
 
+    def is_due(self) -> bool:
+        """Whether the minutes between two writes are over."""
+        pause = 60 * self.checkpoint.minutes
+        return 0 < pause <= perf_counter() - self.written
+
     def save(self) -> None:
-        if self.checkpoint.path is not None:
-            write_checkpoint(self._contents(), self.checkpoint.path)
-            self.saved = len(self.rows)
+        """Write the checkpoint, unless it holds just this or is not wanted.
+
+        Raises OSError, naming what is kept, where it cannot be written.
+        """
+        path = self.checkpoint.path
+        if path is None or self.saved == self.place:
+            return
+        contents = self._contents()
+        try:
+            write_checkpoint(contents, path)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"{error.strerror}; {self.kept()}: make room or choose other outputs,"
+                " and run the same again to go on",
+                str(path),
+            ) from error
+        self.saved, self.written = self.place, perf_counter()
+
+    def kept(self) -> str:
+        """What the checkpoint holds, in words."""
+        epochs, steps = self.saved if self.checkpoint.path else (0, 0)
+        if not epochs + steps:
+            return "nothing is kept"
+        further = f" and {steps} steps" if steps else ""
+        return f"{epochs} epochs{further} are in the checkpoint"
 
     def resume(self) -> None:
         """Take up what the checkpoint holds, if there is one."""
@@ -136,11 +184,23 @@ class RunState:
         self.step.scaler.load_state_dict(stored["scaler"])
         self.rows = stored["history"]
         self.seconds = stored["seconds"]
-        self.saved = len(self.rows)
+        self.part = Part.restored(stored["part"])
+        self.saved = self.place
+        if stored["torch"] != torch.__version__:
+            logger.warning(
+                f"{path} was written under torch {stored['torch']}, this is"
+                f" {torch.__version__}: what follows may differ in its last bits"
+            )
 
     def _check_resumable(self, stored: dict) -> None:
         path = self.checkpoint.path
         remedy = "delete it to start anew, or choose another run folder"
+        if "fingerprint" in stored and stored.get("format", 1) != FORMAT:
+            raise ValueError(
+                f"{path} is a checkpoint of another version: its format is"
+                f" {stored.get('format', 1)}, here it is {FORMAT}. Finish the run with"
+                f" the version that began it, or {remedy}"
+            )
         if missing := self._contents().keys() - stored.keys():
             raise ValueError(
                 f"{path} is no checkpoint of a run (no {sorted(missing)}): {remedy}"

@@ -150,6 +150,7 @@ def toy_fit(model, optimizers, schedulers, **changes):
         changes.pop("checkpoint", None),
         changes.pop("fingerprint", FINGERPRINT),
         changes.pop("checkpoint_every", 1),
+        changes.pop("checkpoint_minutes", 0.0),
     )
     step = {"objective": objective, "weights": WEIGHTS, "device": "cpu"}
     names = {field.name for field in fields(Step)}
@@ -171,13 +172,13 @@ def same_weights(model, other):
 
 
 class KilledAt:
-    """An objective that ends its process by SIGKILL at a step, never at others."""
+    """An objective that sends its process a signal at a step, never at others."""
 
-    def __init__(self, step):
-        self.steps_left = step
+    def __init__(self, step, number=signal.SIGKILL):
+        self.steps_left, self.number = step, number
 
     def __call__(self, output, batch):
         self.steps_left -= 1
         if self.steps_left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.number)
         return objective(output, batch)
