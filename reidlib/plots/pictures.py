@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap
@@ -40,6 +41,8 @@ PLAIN: Normalisation = (0.0, 1.0)
 FONT_SIZE = 8  # of captions, in points
 LETTER, LINE = 0.07, 0.16  # inches that a letter and a line of a caption take
 LABELS = [COLORS[place] for place in (7, 8, 0, 3, 2, 4, 9, 1, 6, 5)]  # gray comes first
+MANY_LABELS = sns.color_palette("tab20").as_hex()
+MANY_LABELS = MANY_LABELS[14:16] + MANY_LABELS[:14] + MANY_LABELS[16:]  # gray, too
 BAR = 0.75  # inches of a bar of colours with its words
 TILE, MARGIN = 0.8, 0.12  # inches: a picture's width, 64 pixels, and what is between
 
@@ -156,7 +159,8 @@ def label_overlays(
     label is negative or has no name, the picture stays bare.
     """
     figure, columns = _under(pictures, labels, normalisation, right=1.4)
-    colors = [LABELS[place % len(LABELS)] for place in range(len(names))]
+    palette = LABELS if len(names) <= len(LABELS) else MANY_LABELS
+    colors = [palette[place % len(palette)] for place in range(len(names))]
     look = {"cmap": ListedColormap(colors), "vmin": -0.5, "vmax": len(names) - 0.5}
     for axes, values in columns.values():
         unnamed = (values < 0) | (values >= len(names))
@@ -223,15 +227,16 @@ def _tiles(
 ) -> tuple[Figure, np.ndarray]:
     """Axes (rows, columns), hidden until a picture is shown, with room for captions.
 
-    All have the shape of the first picture. In inches: gap sets the first column
-    apart, right is left free.
+    All have the shape of the first picture; one that is broader than a person's crop
+    is as high as that. In inches: gap sets the first column apart, right is left free.
     """
     if not pixels:
         raise ValueError("there are no pictures to show")
     lines = [line for caption in captions for line in caption.split("\n")]
     depth = max(caption.count("\n") + 1 for caption in captions) if any(lines) else 0
-    tile = min(TILE, WIDTH / columns - MARGIN)
-    height = tile * pixels[0].shape[0] / pixels[0].shape[1]
+    slimness = pixels[0].shape[0] / pixels[0].shape[1]
+    tile = min(TILE * max(1, 2 / slimness), WIDTH / columns - MARGIN)
+    height = tile * slimness
     across = max(tile + MARGIN, LETTER * max(map(len, lines)))
     down = height + MARGIN + LINE * depth
     width, top = columns * across + gap, rows * down
