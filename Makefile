@@ -10,8 +10,8 @@ test check: export TQDM_DISABLE := 1
 
 .PHONY: demo test lab check format results site gallery bench
 
-demo: .venv/ready  ## train all four papers on drawn pedestrians, two epochs each; pages and a table
-	$(BIN)/reid run fanet rganet flannet fba --on plaza -p epochs 2 -p also_on '[]' --outputs outputs/demo --html
+demo:  ## install; train all four papers on a small drawn set; pages, a table, what it took
+	@$(PYTHON) bench/timed.py 'installation=$(MAKE) --no-print-directory .venv/ready' 'four papers=$(BIN)/reid run fanet rganet flannet fba --on plaza_small --outputs outputs/demo --html'
 
 test: .venv/ready  ## all tests, doctests and every notebook
 	$(BIN)/pytest -q -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=600 --nbval-kernel-startup-timeout=300 tests reidlib reidrun notebooks

@@ -58,6 +58,15 @@ RECIPES = {
     "plaza": Recipe("plaza"),
     "plaza_occluded": Recipe("plaza", query_split="occluded", query_occlusion=1.0),
     "plaza_partial": Recipe("plaza", query_split="partial", query_framing="partial"),
+    "plaza_small": Recipe(  # the first people of plaza_occluded: a look in minutes
+        "plaza",
+        query_split="occluded",
+        query_occlusion=1.0,
+        train_identities=80,
+        test_identities=40,
+        distractors=48,
+        junk=24,
+    ),
     "station": Recipe("station"),
     "avenue": Recipe(  # to pre-train on: its people and cameras are in no other set
         "avenue", images_per_camera=1, test_identities=50, distractors=60, junk=12

@@ -46,7 +46,7 @@ def list_names(command: argparse.ArgumentParser, **names: Iterable[str]) -> None
 
 def add_values(command: argparse.ArgumentParser, root: Path) -> None:
     """Give a command what changes the parameters of its runs, and where data lie."""
-    text = "tiny (for drawn benchmarks) or full (for real ones) if not given"
+    text = "full for photographs and tiny for what is made here, if not given"
     command.add_argument("--scale", help=text)
     command.add_argument(
         *("-p", "--parameter"),

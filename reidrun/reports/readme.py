@@ -177,7 +177,7 @@ def _also_on(paper: str, setting: Setting, root: Path) -> str:
     """What is tested on, where the layers of its training do not say so."""
     if not setting.is_elsewhere:
         return ""
-    scale = usual_scale(setting.trained_on)
+    scale = usual_scale(root, setting.trained_on)
     also_on = []
     for path in layer_files(root / "params", paper, setting.trained_on, scale):
         also_on = read_layer(path).get("also_on", also_on)

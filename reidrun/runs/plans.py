@@ -100,7 +100,8 @@ def make_plans(
 
     All runs of a seed come before the next seed; every file of params/ is read once.
     root        holds notebooks/ and params/
-    scale       where it is None, full on photographs and tiny on what is made here
+    scale       where it is None, that of the benchmark's own name, if params/scales/
+                has one; else full on photographs and tiny on what is made here
     overrides   by name; text is read as a value of the parameter's type
     Raises ParameterError for what is unknown, of another type, or out of its range.
     Weights and data are not looked for: see `missing.refuse_missing_files`.
@@ -120,7 +121,8 @@ def make_plans(
         scaled = scale_of(root, name, scale)
         which = {"paper": paper, "benchmark": name, "scale": scaled}
         layers = params.read_layers(schema, root / "params", **which)
-        named = _named(name, data_root, scaled, values)
+        named = {} if scaled == usual_scale(root, name) else {"scale": scaled}
+        named |= _named(name, data_root, values)
         setups[name] = _Setup(notebook, schema, layers, scaled, values, named)
     places = Path(outputs).resolve(), Path(data_root).resolve()
     return [
@@ -183,19 +185,21 @@ def scale_of(root: Path, benchmark: str, scale: str | None) -> str:
         raise ParameterError(unknown("scale", scale, scales))
     if fault := training_fault(benchmark):
         raise ParameterError(fault)
-    return scale or usual_scale(benchmark)
+    return scale or usual_scale(root, benchmark)
 
 
-def usual_scale(benchmark: str) -> str:
+def usual_scale(root: Path, benchmark: str) -> str:
     """The scale of runs on a benchmark, unless another is asked for."""
+    if benchmark in params.owners(root / "params" / "scales"):
+        return benchmark
     return "full" if pictures_of(benchmark) == "photographs" else "tiny"
 
 
 def _named(
-    benchmark: str, data_root: Path, scale: str, values: Mapping[str, Any]
+    benchmark: str, data_root: Path, values: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a run's name says besides the variant."""
-    named = {} if scale == usual_scale(benchmark) else {"scale": scale}
+    """What a run's name says besides the variant and an unusual scale."""
+    named: dict[str, Any] = {}
     kind = _pictures(benchmark, data_root)
     if kind != pictures_of(benchmark):
         named["pictures"] = kind  # a run of its own, not the real set's

@@ -102,6 +102,7 @@ SIZES = {
     "plaza": (3600, 900, 2250),
     "plaza_occluded": (3600, 900, 2250),
     "plaza_partial": (3600, 900, 2250),
+    "plaza_small": (960, 240, 552),
     "station": (3600, 900, 2250),
     "avenue": (3600, 600, 672),
     "smoke": (192, 72, 162),
@@ -146,6 +147,11 @@ def test_sets_of_one_world_differ_in_their_queries_only():
 def test_smoke_is_a_part_of_plaza():
     people = {entry for entry in entries(RECIPES["smoke"]) if entry.shot.pid > 0}
     assert people < set(entries(RECIPES["plaza"]))
+
+
+def test_plaza_small_is_a_part_of_plaza_occluded():
+    small, whole = (set(entries(RECIPES[n])) for n in ("plaza_small", "plaza_occluded"))
+    assert small < whole
 
 
 def test_as_many_images_are_occluded_as_the_recipe_says(smoke):

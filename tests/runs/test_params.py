@@ -309,9 +309,9 @@ def test_layers_of_a_benchmark_are_of_one_that_there_is():
     assert OWN_LAYERS and set(BENCHMARKS) >= OWN_LAYERS
 
 
-def test_there_are_papers_and_both_scales():
+def test_there_are_papers_and_their_scales():
     assert {"fanet", "baseline"} <= set(PAPERS)
-    assert params.owners(ROOT / "params" / "scales") == {"tiny", "full"}
+    assert params.owners(ROOT / "params" / "scales") == {"tiny", "full", "plaza_small"}
 
 
 @pytest.mark.parametrize("paper", sorted(PAPERS))

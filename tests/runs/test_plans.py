@@ -74,6 +74,18 @@ def test_only_an_unusual_scale_becomes_part_of_the_name(plan):
     assert plan(benchmark="market1501") == plan(benchmark="market1501", scale="full")
 
 
+def test_a_set_with_a_scale_of_its_own_is_run_at_it_under_plain_names(tmp_path):
+    where = {"outputs": tmp_path, "data_root": tmp_path, "seed": 0}
+    own, tiny = (
+        make_plan(ROOT, "fanet", benchmark="plaza_small", scale=scale, **where)
+        for scale in (None, "tiny")
+    )
+    assert own.folder == tmp_path / "plaza_small" / "fanet" / "full-s0"
+    assert tiny.folder.name == "full+scale=tiny-s0"
+    people = "num_identities_per_batch"
+    assert own.parameters[people] < tiny.parameters[people]
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
