@@ -44,6 +44,10 @@ ERROR_LINES = 40
 SLOWEST_CELLS = 6  # whose seconds are said
 LONGEST_TMPDIR = 70  # bytes: a socket's path has at most 107, on macOS 103
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|/)[^)#]+\.(?:ipynb|md)")  # to a file of ours
+KEPT_MEMORY = {  # bytes that glibc keeps when they are free, for the next batch
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
+}
 OUT_OF_MEMORY = "; most often the memory has run out"
 
 
@@ -136,6 +140,8 @@ def _papermill(
 
     quiet, shown = ("TQDM_DISABLE", "1"), ("TQDM_MININTERVAL", "10")
     os.environ.setdefault(*(shown if log else quiet))  # a bar is an output per refresh
+    for name, size in KEPT_MEMORY.items():
+        os.environ.setdefault(name, size)
     if log:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
     with _folder_of_sockets() as sockets:

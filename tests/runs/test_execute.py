@@ -13,8 +13,9 @@ from reidrun.runs.folder import make_folder
 
 CELLS = {
     "parameters": 'seed: int = 0  # of all, in [0, inf)\nrun_dir: str = ""  # place',
-    "save": "import sys\nfrom pathlib import Path\n"
-    'text = f\'{{"by": "{sys.executable}"}}\'\n'
+    "save": "import json\nimport os\nimport sys\nfrom pathlib import Path\n"
+    'kept = os.environ.get("MALLOC_TRIM_THRESHOLD_")\n'
+    'text = json.dumps({"by": sys.executable, "kept": kept})\n'
     "_ = Path(run_dir, 'metrics.json').write_text(text)",
 }
 
@@ -42,7 +43,9 @@ def test_braces_in_a_path_are_no_parameters_and_the_kernel_is_this_python(
     kernel = {"argv": ["/bin/false"], "display_name": "Hub", "language": "python"}
     (other / "kernel.json").write_text(json.dumps(kernel))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
-    assert run(tmp_path / "out{1}{seed} ä") == {"by": sys.executable}
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    made = run(tmp_path / "out{1}{seed} ä")
+    assert made == {"by": sys.executable, "kept": "4294967296"}
 
 
 def test_sockets_lie_where_their_path_is_short(monkeypatch, tmp_path):
