@@ -12,6 +12,7 @@ import logging
 import warnings
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,6 +25,7 @@ from reidlib.data.captions import CaptionIds, Captions
 from reidlib.data.transforms import NORMALISATIONS
 from reidlib.embedder import Embedder
 from reidlib.files import written_whole
+from reidlib.model_files import WEIGHTS, save_small
 from reidlib.pedestrians import Shot, draw
 
 KINDS = {"torch": "model.pt2", "onnx": "model.onnx"}
@@ -90,6 +92,21 @@ def export(embedder: Embedder, folder: Path, kind: str) -> tuple[Path, float]:
             for size in (BATCH, SMALLEST)
         )
     return path, difference
+
+
+def export_small(
+    embedder: Embedder, folder: Path, scores_of: Callable[[Embedder], Mapping[str, Any]]
+) -> Path:
+    """Write a folder that reidlib.load reads, with weights in 8 bits; their path.
+
+    scores_of   what the rounded model scores, by benchmark, which its model.json says
+    """
+
+    def scored(model: nn.Module) -> Mapping[str, Any]:
+        return scores_of(replace(embedder, model=model.to(embedder.device)))
+
+    save_small(folder, embedder.model, embedder.settings, scored)
+    return folder / WEIGHTS
 
 
 def drawn_inputs(embedder: Embedder, count: int) -> tuple[Tensor, ...]:

@@ -13,7 +13,7 @@ from PIL import Image
 from toys.notebook_models import PAPERS, model_of, parts, run_before_training
 
 import reidlib
-from reidlib import evaluation
+from reidlib import evaluation, exporting
 from reidlib.data import captions_of
 from reidlib.data.pictures import PictureError
 from reidlib.data.transforms import test_transform as plain_transform
@@ -112,6 +112,28 @@ def test_the_generator_of_whoever_loads_is_left_alone(small):
     torch.manual_seed(3)
     reidlib.load(small)
     assert torch.equal(torch.rand(1), drawn)
+
+
+def test_weights_in_eight_bits_move_by_half_a_step_and_score_what_they_say(
+    small, tmp_path
+):
+    scored = []
+    exporting.export_small(
+        reidlib.load(small), tmp_path, lambda x: scored.append(x) or {"plaza": {}}
+    )
+    found = reidlib.load(tmp_path)
+    assert found.settings["scores"] == {"plaza": {}}
+    assert found.settings["data"]["tested_on"] == ["plaza"]
+    assert (tmp_path / WEIGHTS).stat().st_size < 0.3 * (small / WEIGHTS).stat().st_size
+    pictures = [picture(seed) for seed in range(3)]
+    assert torch.equal(found.embed(pictures), scored[0].embed(pictures))
+    before, after = (x.model.state_dict() for x in (reidlib.load(small), found))
+    for name, value in before.items():
+        rows = value.float().reshape(len(value) if value.ndim > 1 else 1, -1)
+        half_a_step = rows.abs().amax(1, keepdim=True) / 254
+        off = (after[name].float().reshape(rows.shape) - rows).abs()
+        assert (off <= 1.001 * half_a_step).all(), name
+        assert value.numel() >= 4096 or torch.equal(value, after[name]), name
 
 
 def test_what_cannot_be_embedded_is_named(small, tmp_path):

@@ -40,7 +40,7 @@ SCIENCE: dict[str, set[str]] = {
     "plots": {"data", "evaluation.metrics"},
     "model_files": {"recipes", "data", "evaluation", "weights", "files", "reading"},
     "embedder": {"model_files", "models", "backbones", "data", "evaluation"},
-    "exporting": {"embedder", "data", "files", "pedestrians"},
+    "exporting": {"embedder", "model_files", "data", "files", "pedestrians"},
     "explorer": {"embedder", "analysis", "data", "evaluation", "models", "plots"},
     "scoring": {"embedder", "data", "evaluation"},
     "photo_search": {"embedder", "data", "evaluation", "weights", "files", "reading"},

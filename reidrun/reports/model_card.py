@@ -75,6 +75,7 @@ def card(settings: Mapping[str, Any]) -> str:
     size = f"{pictures['height']} by {pictures['width']} pixels"
     compared = settings["distances"]["call"]
     captions = ", and reads two captions of each" if settings["captions"] else ""
+    bits = ", weights in 8 bits" if weights.get("bits") == 8 else ""
     rows = [
         f"| {name} | {100 * score['mAP']:.1f} | {100 * score['rank1']:.1f} |"
         for name, score in settings["scores"].items()
@@ -83,7 +84,7 @@ def card(settings: Mapping[str, Any]) -> str:
         f"# {title}, variant `{settings['variant']}`, seed {settings['seed']}",
         f"Trained on {trained}, {settings['classes']} identities;"
         f" {backbone}. {weights['parameters']:,} parameters,"
-        f" {weights['bytes'] / 1e6:.1f} MB, commit `{settings['commit'][:12]}`.",
+        f" {weights['bytes'] / 1e6:.1f} MB{bits}, commit `{settings['commit'][:12]}`.",
         f"It sees pictures of one person, resized to {size} and normalised by"
         f" `{pictures['normalisation']}`{captions}. Embeddings are compared by"
         f" `{compared}`.",

@@ -9,11 +9,13 @@ import pytest
 from PIL import Image
 from toys.notebook_models import model_of
 
+import reidlib
 from reidlib import evaluation, exporting
-from reidlib.benchmarks import USE
+from reidlib.benchmarks import USE, load_benchmark
 from reidlib.data.transforms import test_transform as plain_transform
 from reidlib.model_files import save_model
 from reidlib.pedestrians import Shot, draw
+from reidrun.cli import export as cli_export
 from reidrun.cli import main as cli
 from reidrun.reports.model_card import facts
 
@@ -117,6 +119,26 @@ def test_an_export_says_how_near_it_is(reid, run, tmp_path):
     assert notes["paper"] == "toy" and notes["use"] == list(USE)
     code, _, err = reid("export", tmp_path, "--to", "onnx")
     assert code == 2 and "no model.json" in err
+
+
+def test_a_small_copy_is_scored_anew_and_has_a_card(reid, run, tmp_path, monkeypatch):
+    asked = []
+
+    def few(name, root):
+        asked.append((name, root))
+        return load_benchmark("smoke", tmp_path / "data")
+
+    monkeypatch.setattr(cli_export, "load_benchmark", few)
+    words = ["--to", "small", "--data", "data"]
+    code, _, err = reid("export", run, *words)
+    assert code == 2 and "would replace the run's own weights: give --out" in err
+    code, out, err = reid("export", run, *words, "--out", "made")
+    assert code == 0, err
+    assert asked == [("plaza", Path("data"))]
+    score = reidlib.load("made").settings["scores"]["plaza"]
+    said = f"on plaza mAP 0.500 -> {score['mAP']:.3f}, rank1 0.750 -> "
+    assert "made/model.safetensors: " in out and said in out
+    assert "weights in 8 bits" in (tmp_path / "made" / "model.md").read_text()
 
 
 def test_pictures_of_a_phone_are_found_upright(reid, run, photographs, tmp_path):
