@@ -3,22 +3,32 @@
 import os
 import platform
 import re
+import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from reidlib import processes
+
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path, *, by_any: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path`, which becomes `path` when the block ends.
 
     What is written there reaches the disk before it is renamed: a process that is
     killed leaves the old file or the new one. Where the block raises, `path` stays as
     it was, and nothing else is left. What a killed process did leave is removed when
     another process of this machine first writes into the folder.
+
+    Of several processes of one run only the main one writes; what another one wrote is
+    thrown away, unless it is a file that any of them may write.
     """
+    if not (by_any or processes.is_main()):
+        with tempfile.TemporaryDirectory() as scratch:
+            yield Path(scratch, path.name)
+        return
     _remove_leftovers(path.parent.absolute())
     temporary = path.with_name(f".{path.name}.{_machine()}-{os.getpid()}.tmp")
     try:

@@ -15,21 +15,25 @@ from reidrun.runs.environment import ROOT
 
 SCIENCE: dict[str, set[str]] = {
     "checks": set(),
-    "files": set(),
+    "processes": set(),
+    "collectives": {"processes"},
+    "files": {"processes"},
     "reading": set(),
     "recipes": set(),
     "weights": {"files", "reading"},
     "losses": {"checks"},
     "pedestrians": {"checks"},
     "rendered": {"checks", "files", "reading"},
-    "data": {"checks", "files", "reading"},
+    "data": {"checks", "files", "reading", "processes"},
     "backbones": {"weights", "checks", "files", "reading", "recipes"},
     "models": {"backbones", "losses", "checks", "recipes"},
     "benchmarks": {
         *("data", "pedestrians", "rendered", "checks", "files", "reading"),
     },
-    "evaluation": {"data"},
-    "training": {"evaluation", "data", "weights", "checks"},
+    "evaluation": {"data", "collectives", "processes"},
+    "training": {
+        *("evaluation", "data", "weights", "checks", "collectives", "processes"),
+    },
     "analysis": {
         *("evaluation", "data", "pedestrians", "rendered", "files", "reading"),
     },
@@ -46,12 +50,12 @@ SCIENCE: dict[str, set[str]] = {
     "photo_search": {"embedder", "data", "evaluation", "weights", "files", "reading"},
 }
 REPORTING = {"benchmarks", "checks", "files", "reading", "evaluation.statistics"}
-REPORTING |= {"evaluation.agreement"}
+REPORTING |= {"evaluation.agreement", "processes"}
 RUNNING: dict[str, set[str]] = {
     "runs": REPORTING,
     "reports": REPORTING | {"data.pictures"},
     "cli": REPORTING | {"rendered", "embedder", "exporting", "photo_search", "scoring"},
-    "watching": REPORTING | {"plots.charts"},
+    "watching": REPORTING | {"plots.charts", "collectives"},
     "notebook": {
         *(REPORTING | {"model_files"}),
         *("training.seeding", "data.image_cache", "plots.style", "evaluation.search"),

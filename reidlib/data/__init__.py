@@ -23,7 +23,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "masks": ["cell_labels", "cell_shares", "read_labels", "read_mask"],
         "pictures": ["PictureError", "read_picture"],
-        "sampler": ["IdentitySampler"],
+        "sampler": ["DealtBatches", "IdentitySampler"],
         "samples": ["Benchmark", "Sample", "camera_count", "labels_of", "mask_path"],
         "transforms": ["NORMALISATIONS", "test_transform", "train_transform"],
     },

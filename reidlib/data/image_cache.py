@@ -116,7 +116,7 @@ def _decode(file: Path, paths: Sequence[Path], resize: v2.Resize) -> None:
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     bar = tqdm(total=len(paths), desc="decoding", unit="image", leave=False)
     with (
-        written_whole(file) as temporary,
+        written_whole(file, by_any=True) as temporary,
         temporary.open("wb") as out,
         ThreadPoolExecutor(THREADS) as pool,
         bar,

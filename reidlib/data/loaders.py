@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
+from reidlib import processes
 from reidlib.data.image_cache import ImageCache
 from reidlib.data.pictures import read_picture
-from reidlib.data.sampler import IdentitySampler
+from reidlib.data.sampler import DealtBatches, IdentitySampler
 from reidlib.data.samples import Sample, labels_of
 from reidlib.data.transforms import Transform
 from reidlib.data.workers import end_with_the_parent
@@ -87,7 +88,7 @@ class ImageDataset(Dataset):
 class SeededBatches(Sampler[tuple[int, list[int]]]):
     """A sampler's batches, each with the seed that the workers of its epoch have."""
 
-    def __init__(self, sampler: IdentitySampler) -> None:
+    def __init__(self, sampler: IdentitySampler | DealtBatches) -> None:
         self.sampler = sampler
 
     def set_epoch(self, epoch: int) -> None:
@@ -154,7 +155,8 @@ def train_loader(
     """Loader of P×K batches (Batch), drawn by an IdentitySampler.
 
     `loader.batch_sampler.set_epoch(epoch)` chooses the draw; `workers` are processes,
-    which stay from one epoch to the next; `cache` keeps decoded images.
+    which stay from one epoch to the next; `cache` keeps decoded images. Where several
+    processes make the run, the loader has those batches that are dealt to this one.
     """
     sampler = IdentitySampler(
         samples,
@@ -163,6 +165,8 @@ def train_loader(
         seed=seed,
         spread_cameras=spread_cameras,
     )
+    if processes.count() > 1:
+        sampler = DealtBatches(sampler, processes.number(), processes.count())
     dataset = ImageDataset(samples, transform, labels_of(samples), cache)
     stay = workers > 0
     return DataLoader(

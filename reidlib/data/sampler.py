@@ -1,8 +1,9 @@
-"""The P×K sampler: P identities per batch, K images of each."""
+"""The P×K sampler: P identities per batch, K images of each; batches dealt out."""
 
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from torch.utils.data import Sampler
 
@@ -97,3 +98,28 @@ class IdentitySampler(Sampler[list[int]]):
         dealt = [index for images in scarcest_first for index in images]
         count = len(dealt) // self.images_per_identity
         return [dealt[start::count] for start in range(count)]
+
+
+class DealtBatches(Sampler[list[int]]):
+    """Whole batches of a sampler, dealt in turn to the processes of a run.
+
+    All get as many: what is left over when each has had its turn rests until the next
+    epoch. Wraps a sampler whose draw is a function of (seed, epoch) alone, so that all
+    deal the same batches.
+
+    number, count   of this process, from 0, and how many there are
+    """
+
+    def __init__(self, sampler: IdentitySampler, number: int, count: int) -> None:
+        self.sampler, self.number, self.count = sampler, number, count
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose batches are drawn next."""
+        self.sampler.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.sampler) // self.count
+
+    def __iter__(self) -> Iterator[list[int]]:
+        dealt = len(self) * self.count
+        return islice(self.sampler, self.number, dealt, self.count)

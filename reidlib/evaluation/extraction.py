@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, SequentialSampler, Subset
 
+from reidlib import collectives, processes
 from reidlib.data.loaders import Batch, TestBatch
 
 
@@ -54,8 +55,9 @@ def extract(
     embed         *inputs(batch) -> (B, D), or a NamedTuple of tensors with B first;
                   by default model.embed
     flip_average  mean of the raw embeddings of each image and its mirror image
-    Embeddings are float32. Raises ValueError if the loader is empty or the model is no
-    module, FloatingPointError naming the first image with a non-finite embedding.
+    Embeddings are float32. Several processes of a run embed a share each, and all get
+    the whole. Raises ValueError if the loader is empty or the model is no module,
+    FloatingPointError naming the first image with a non-finite embedding.
     """
     if not isinstance(model, nn.Module):
         raise ValueError(
@@ -63,9 +65,10 @@ def extract(
             "evaluation mode"
         )
     embed = model.embed if embed is None else embed
-    embeddings, pids, camids, paths = [], [], [], []
-    with evaluating(model):
-        for batch in loader:
+    share = own_share(loader)
+    parts = []
+    with collectives.ending_together(), evaluating(model):
+        for batch in share:
             batch = batch.to(device)
             embedding = in_float32(embed(*inputs(batch)))
             if flip_average:
@@ -73,15 +76,55 @@ def extract(
                 other = in_float32(embed(*inputs(mirrored)))
                 embedding = fieldwise(lambda a, b: (a + b) / 2, embedding, other)
             _check_finite(embedding, batch.paths)
-            embeddings.append(fieldwise(_of_its_own, embedding))
-            pids.append(batch.pids)
-            camids.append(batch.camids)
-            paths.extend(batch.paths)
-    if not paths:
+            embedding = fieldwise(_of_its_own, embedding)
+            parts.append(Embedded(embedding, batch.pids, batch.camids, batch.paths))
+        if share is not loader:
+            parts = _of_all_processes(parts, device)
+    if not parts:
         raise ValueError("the loader has no image to embed: look at the split it reads")
-    return Embedded(
-        joined(embeddings), torch.cat(pids), torch.cat(camids), tuple(paths)
+    return _whole(parts)
+
+
+def own_share(loader: DataLoader) -> DataLoader:
+    """The batches of a loader that this process of a run embeds: some in a row.
+
+    The loader itself where there is one process, and where its order is its own.
+    """
+    if not processes.are_together():
+        return loader
+    if not (isinstance(loader.sampler, SequentialSampler) and loader.batch_size):
+        return loader
+    number, count = processes.number(), processes.count()
+    batches = range(len(loader) * number // count, len(loader) * (number + 1) // count)
+    first, end = batches.start * loader.batch_size, batches.stop * loader.batch_size
+    return DataLoader(
+        Subset(loader.dataset, range(first, min(end, len(loader.dataset)))),
+        batch_size=loader.batch_size,
+        collate_fn=loader.collate_fn,
+        num_workers=loader.num_workers,
+        worker_init_fn=loader.worker_init_fn,
+        pin_memory=loader.pin_memory,
     )
+
+
+def _of_all_processes(
+    parts: Sequence[Embedded], device: torch.device | str
+) -> list[Embedded]:
+    """What all processes embedded, in the loader's order."""
+    own = [part._replace(**_tensors(part, "cpu")) for part in parts]
+    every = [part for theirs in collectives.gathered(own) for part in theirs]
+    return [part._replace(**_tensors(part, device)) for part in every]
+
+
+def _tensors(part: Embedded, device: torch.device | str) -> dict[str, Any]:
+    moved = (fieldwise(lambda tensor: tensor.to(device), field) for field in part[:3])
+    return dict(zip(Embedded._fields, moved, strict=False))
+
+
+def _whole(parts: Sequence[Embedded]) -> Embedded:
+    embeddings, pids, camids, paths = zip(*parts, strict=True)
+    every = tuple(path for some in paths for path in some)
+    return Embedded(joined(embeddings), torch.cat(pids), torch.cat(camids), every)
 
 
 def observe(

@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from reidlib import collectives, processes
 from reidlib.checks import check_training
 from reidlib.evaluation.extraction import evaluating
 from reidlib.training.part import LoadingError, batches_left
@@ -56,6 +57,8 @@ def fit(
     mode. State that must survive a kill belongs to the model: it is what is saved.
     Under SIGTERM or SIGUSR1 the step is ended, the checkpoint written, and
     TrainingStopped raised; the same call goes on, to equal bits as well.
+    Several processes of a run (processes.py) train as one on all their batches; they
+    draw differently, and the main one's file is what all go on from.
 
     Returns one row per epoch: epoch, loss, the terms and the gradient norm before
     clipping as means over steps, the learning rate of each optimiser's first group (lr,
@@ -77,8 +80,9 @@ def fit(
     check_loader(loader)
     check_optimizers(step.model, step.optimizers, schedulers)
     run = RunState(step, schedulers, checkpoint.of(step, seed), epochs)
-    step.prepare()
-    run.resume()
+    with collectives.ending_together():
+        step.prepare()
+        run.resume()
     watch = watch or _nobody
     watch(run.history())
     evaluations = _due(evaluate_every, epochs) if evaluate else set()
@@ -89,9 +93,10 @@ def fit(
         initial=len(run.rows) * steps + len(run.part),
         unit="step",
     )
-    with bar, told_to_stop(kept=checkpoint.path is not None) as stop, _explained(run):
+    kept, together = run.is_kept_within_epochs, collectives.ending_together()
+    with bar, told_to_stop(kept=kept) as stop, together, _explained(run):
         for epoch in range(len(run.rows) + 1, epochs + 1):
-            seed_everything(epoch_seed(seed, epoch - 1))
+            seed_everything(epoch_seed(seed, epoch - 1, processes.number()))
             row = {"epoch": epoch, **_train_epoch(step, loader, run, stop, bar)}
             scores = {}
             if epoch in evaluations:
@@ -174,7 +179,9 @@ def _train_epoch(
         raise ValueError(
             f"the loader gave no batch in epoch {epoch}, but promised {len(loader)}"
         )
-    return part.means()
+    means = part.means()
+    collectives.take_buffers_of_main(step.model)
+    return means
 
 
 def _scores(evaluate: Evaluate, model: nn.Module) -> dict[str, float]:

@@ -12,8 +12,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 
+from reidlib import processes
 from reidlib.checks import check_choice
 from reidlib.data.loaders import SeededInWorkers
+from reidlib.data.sampler import DealtBatches
 from reidlib.evaluation.extraction import PRECISIONS
 from reidlib.training.step import Step
 
@@ -55,7 +57,8 @@ def _check_precision(precision: str, device: torch.device) -> None:
 
 def check_loader(loader: DataLoader) -> None:
     """Raise a ValueError unless the loader has batches and a draw for each epoch."""
-    if not hasattr(getattr(loader, "batch_sampler", None), "set_epoch"):
+    sampler = getattr(loader, "batch_sampler", None)
+    if not hasattr(sampler, "set_epoch"):
         raise ValueError(
             "the loader has no batch_sampler with set_epoch(epoch), which resuming "
             "needs to draw an epoch's batches again: make it by data.train_loader"
@@ -66,11 +69,25 @@ def check_loader(loader: DataLoader) -> None:
             "a resumed run would see other augmentations, so make it by "
             "data.train_loader, whose workers are seeded anew, or set it to False"
         )
+    several = processes.count()
+    if several > 1 and not is_dealt(sampler):
+        raise ValueError(
+            f"the loader gives each of {several} processes the same batches, so that "
+            "they learn no more than one would: make it by data.train_loader, or let "
+            "data.DealtBatches deal its batches"
+        )
     if len(loader) == 0:
+        each = f" for each of {several} processes: start fewer" if several > 1 else ""
         raise ValueError(
             "the loader has no batch: the training split has too few images or "
-            "identities for one"
+            f"identities for one{each}"
         )
+
+
+def is_dealt(sampler: object) -> bool:
+    """Whether a batch sampler, or one that it wraps, gives this process its own."""
+    inner = getattr(sampler, "sampler", None)
+    return isinstance(sampler, DealtBatches) or isinstance(inner, DealtBatches)
 
 
 def check_optimizers(

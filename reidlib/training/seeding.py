@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from reidlib import processes
+
 
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy and torch on all devices, and ask cuDNN for fixed algorithms.
@@ -100,15 +102,29 @@ def _reset(module: nn.Module, name: str) -> None:
 def pick_device(name: str) -> torch.device:
     """Return the device of a name; auto is the GPU where there is one, else the CPU.
 
-    Raises ValueError for a GPU that torch cannot see.
+    Of several processes of a run each gets a GPU of its own. Raises ValueError for a
+    GPU that torch cannot see.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device is {name!r}, but torch sees no GPU: take auto or cpu")
-    return torch.device(name)
+    device = torch.device(name)
+    if device.type != "cuda" or processes.count() == 1:
+        return device
+    own, there = processes.number_here(), torch.cuda.device_count()
+    if own >= there:
+        raise ValueError(
+            f"torch sees {there} GPUs here, but process {own} (from 0) of this machine"
+            " has none of its own: start as many processes as there are GPUs"
+        )
+    return torch.device("cuda", own)
 
 
-def epoch_seed(seed: int, epoch: int) -> int:
-    """Mix a run's seed and an epoch into one seed of 32 bits."""
-    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+def epoch_seed(seed: int, epoch: int, process: int = 0) -> int:
+    """Mix a run's seed, an epoch and a process's number into one seed of 32 bits.
+
+    The first process draws as a run of one does, and the others draw otherwise.
+    """
+    parts = [seed, epoch, process] if process else [seed, epoch]
+    return int(np.random.SeedSequence(parts).generate_state(1)[0])

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
+from reidlib import collectives, processes
 from reidlib.training.part import Part
 from reidlib.training.step import Step
 from reidlib.weights import load_weights, read_checkpoint, write_checkpoint
@@ -74,6 +75,8 @@ class Checkpoint(NamedTuple):
             "precision": step.precision,
             "weights": dict(step.weights),
         }
+        if processes.count() > 1:
+            own["processes"] = processes.count()
         return self._replace(fingerprint=plain({**own, **self.fingerprint}))
 
 
@@ -110,6 +113,11 @@ class RunState:
         self.part = Part()
 
     @property
+    def is_kept_within_epochs(self) -> bool:
+        """Whether a training can go on from the middle of an epoch."""
+        return self.checkpoint.path is not None and processes.count() == 1
+
+    @property
     def place(self) -> tuple[int, int]:
         """How many epochs are done, and how many steps of the next one."""
         return len(self.rows), len(self.part)
@@ -142,14 +150,18 @@ class RunState:
     def save(self) -> None:
         """Write the checkpoint, unless it holds just this or is not wanted.
 
+        Of several processes the main one does, and at the ends of epochs only: within
+        an epoch each has random states of its own.
         Raises OSError, naming what is kept, where it cannot be written.
         """
         path = self.checkpoint.path
         if path is None or self.saved == self.place:
             return
-        contents = self._contents()
+        if len(self.part) and not self.is_kept_within_epochs:
+            return
         try:
-            write_checkpoint(contents, path)
+            if processes.is_main():
+                write_checkpoint(self._contents(), path)
         except OSError as error:
             raise OSError(
                 error.errno,
@@ -168,10 +180,21 @@ class RunState:
         return f"{epochs} epochs{further} are in the checkpoint"
 
     def resume(self) -> None:
-        """Take up what the checkpoint holds, if there is one."""
+        """Take up what the checkpoint holds, if there is one.
+
+        Raises ValueError where processes of a run find different ones.
+        """
         path = self.checkpoint.path
-        if path is None or not path.exists():
-            return
+        if path is not None and path.exists():
+            self._take_up(path)
+        done = collectives.gathered(len(self.rows))
+        if len(set(done)) > 1:
+            raise ValueError(
+                f"the processes of this run find {done} epochs in {path}: all machines "
+                "must see the same files"
+            )
+
+    def _take_up(self, path: Path) -> None:
         stored = read_checkpoint(path)
         self._check_resumable(stored)
         load_weights(self.step.model, stored["model"], str(path))

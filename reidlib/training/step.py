@@ -14,8 +14,10 @@ from torch.amp import GradScaler
 from torch.nn.utils import clip_grads_with_norm_
 from torch.optim import Optimizer
 
+from reidlib import collectives, processes
 from reidlib.evaluation.extraction import PRECISIONS, images_of, in_float32
 from reidlib.training.optim import fuse
+from reidlib.training.parallel import in_parallel
 
 if TYPE_CHECKING:
     from reidlib.data.loaders import Batch
@@ -69,6 +71,10 @@ class Step:
         loss = sum over names of weights[name] * objective(output, batch)[name]
         output = model(*inputs(batch))
 
+    Several processes of a run make one step together: what it measures and the
+    gradients are means over their batches. The objective sees this process's batch
+    alone, so hard examples are mined in there.
+
     objective          unweighted scalar terms by name; the names are those of weights
     precision          of the model's call: fp32 | bf16 | fp16. Its output is brought
                        back to float32, so that objective and after_step compute
@@ -77,7 +83,8 @@ class Step:
                        they are
     inputs             what of a batch the model is called with
     after_step         called after every step with output and batch, as the update of
-                       a memory needs
+                       a memory needs; of several processes with all their outputs
+                       and labels, in the same order everywhere
     max_gradient_norm  to which gradients are clipped; None: they are not
     checks_late        whether a step goes on before it is known that terms and
                        gradients are finite, so that nobody waits for the device; so on
@@ -97,9 +104,11 @@ class Step:
     max_gradient_norm: float | None = None
     scaler: GradScaler = field(init=False)
     checks_late: bool = field(init=False)
+    called: nn.Module = field(init=False)
 
     def __post_init__(self) -> None:
         self.device = torch.device(self.device)
+        self.called = self.model
         self.scaler = GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.checks_late = self.device.type == "cuda" and not self.scaler.is_enabled()
 
@@ -109,11 +118,15 @@ class Step:
         return dict(self.model.named_parameters())
 
     def prepare(self) -> None:
-        """Bring model and optimisers to the device, and compile where asked to."""
+        """Bring model and optimisers to the device, and compile where asked to.
+
+        Several processes of a run begin with the main one's weights.
+        """
         self.model.to(self.device)
         fuse(self.optimizers, self.device)
         if self.compile:
             self.model.compile()
+        self.called = in_parallel(self.model, self.device)
 
     def __call__(self, batch: Batch, where: str) -> dict[str, float]:
         """Train on one batch; return loss, terms and gradient norm as numbers."""
@@ -130,13 +143,13 @@ class Step:
             parameter.grad = None
         dtype = PRECISIONS[self.precision]
         with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
-            output = self.model(*self.inputs(batch))
+            output = self.called(*self.inputs(batch))
         output = in_float32(output)
         values = self._backward(self.objective(output, batch), where)
         measured = self._update(values, where)
         if self.after_step is not None:
             with torch.no_grad():
-                self.after_step(output, batch)
+                self.after_step(collectives.of_all(output), of_all_images(batch))
         return measured
 
     def _backward(self, terms: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
@@ -144,6 +157,7 @@ class Step:
         loss = sum(weight * terms[name] for name, weight in self.weights.items())
         measured = {"loss": loss} | {name: terms[name] for name in self.weights}
         values = {name: value.detach().float() for name, value in measured.items()}
+        values = means_of_all(values)
         if not self.checks_late:
             numbers = torch.stack(list(values.values())).tolist()
             found = dict(zip(values, numbers, strict=True))
@@ -184,6 +198,22 @@ class Step:
         if overflows_in_fp16 and self.scaler.get_scale() >= 1:
             return
         raise FloatingPointError(_of_gradient(name, value, where))
+
+
+def means_of_all(values: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The means over processes of scalars, so that all see one that is not finite."""
+    if not processes.are_together():
+        return values
+    means = collectives.mean_of_all(torch.stack(list(values.values())))
+    return dict(zip(values, means, strict=True))
+
+
+def of_all_images(batch: Batch) -> Batch:
+    """A batch with the labels and cameras of all processes; images stay their own."""
+    if not processes.are_together():
+        return batch
+    told = {name: value for name, value in batch._asdict().items() if name != "images"}
+    return batch._replace(**{n: collectives.of_all(v) for n, v in told.items()})
 
 
 def _of_gradient(name: str, value: float, where: str) -> str:

@@ -8,9 +8,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from toys.parallel_training import of
 
-from reidlib.data.sampler import IdentitySampler
+from reidlib.data.loaders import train_loader
+from reidlib.data.sampler import DealtBatches, IdentitySampler
 from reidlib.data.samples import Sample
+from reidlib.training.preflight import check_loader, is_dealt
 
 
 def samples_of(*cameras_of_each: list[int]) -> list[Sample]:
@@ -188,3 +191,40 @@ def test_too_few_identities_are_refused():
         ValueError, match="per_batch is 3, but the training split has 2"
     ):
         batches_of(samples_of([0, 1], [0, 1]), P=3)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_dealt_batches_are_whole_and_each_is_dealt_once(count):
+    samples = samples_of(*[[0] * 9] * 12)
+    for epoch in range(3):
+        whole = batches_of(samples, epoch=epoch)
+        dealt = []
+        for number in range(count):
+            own = IdentitySampler(
+                samples, num_identities_per_batch=3, images_per_identity=4, seed=0
+            )
+            own = DealtBatches(own, number, count)
+            own.set_epoch(epoch)
+            dealt.append(list(own))
+            assert len(own) == len(dealt[-1]) == len(whole) // count
+            assert dealt[-1] == list(own), "asking twice deals the same"
+        in_turn = [batch for turn in zip(*dealt, strict=True) for batch in turn]
+        assert in_turn == whole[: len(in_turn)]
+        assert len(whole) - len(in_turn) < count, "no more than these rest"
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_training_loader_deals_to_the_processes_of_a_run(monkeypatch, workers):
+    samples = samples_of(*[[0] * 9] * 12)
+    sizes = {"num_identities_per_batch": 3, "images_per_identity": 4}
+    options = {"seed": 0, "workers": workers, **sizes}
+    alone = train_loader(samples, None, **options)
+    assert not is_dealt(alone.batch_sampler)
+    with of(1, 2, monkeypatch):
+        loader = train_loader(samples, None, **options)
+        assert is_dealt(loader.batch_sampler)
+        assert len(loader) == len(alone) // 2
+        check_loader(loader)
+        with pytest.raises(ValueError, match="each of 2 processes the same batches"):
+            check_loader(alone)
+    check_loader(alone)
