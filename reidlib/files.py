@@ -30,12 +30,16 @@ def written_whole(path: Path, *, by_any: bool = False) -> Iterator[Path]:
             yield Path(scratch, path.name)
         return
     _remove_leftovers(path.parent.absolute())
-    temporary = path.with_name(f".{path.name}.{_machine()}-{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{machine()}-{os.getpid()}.tmp")
     try:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:  # of the file that was wanted, not of the temporary one
+        if error.filename in (None, str(temporary)) and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -52,21 +56,22 @@ def write_text(path: Path, text: str) -> None:
 
 
 @cache
-def _machine() -> str:
+def machine() -> str:
     """This machine in eight characters: a process id means nothing on another one."""
     return f"{zlib.crc32(platform.node().encode()):08x}"
 
 
 @cache  # once in a process: a folder may get thousands of files
 def _remove_leftovers(folder: Path) -> None:
-    temporary = re.compile(rf"\..+\.{_machine()}-(\d+)\.tmp")
+    temporary = re.compile(rf"\..+\.{machine()}-(\d+)\.tmp")
     for path in folder.iterdir():
         match = temporary.fullmatch(path.name)
-        if match and not _is_alive(int(match[1])):
+        if match and not is_alive(int(match[1])):
             path.unlink(missing_ok=True)
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether a process of this machine has not ended."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -62,8 +62,8 @@ def test_what_a_killed_process_left_is_removed_and_what_is_being_written_stays(
     done = subprocess.run([sys.executable, "-c", code])
     assert done.returncode == -signal.SIGKILL and len(names(tmp_path)) == 1
     (tmp_path / of_a_dead_process("history.csv")).touch()
-    alive = f".history.csv.{files._machine()}-{os.getppid()}.tmp"
-    elsewhere = of_a_dead_process("a").replace(files._machine(), "00000000")
+    alive = f".history.csv.{files.machine()}-{os.getppid()}.tmp"
+    elsewhere = of_a_dead_process("a").replace(files.machine(), "00000000")
     for name in (alive, elsewhere, ".keep.tmp"):
         (tmp_path / name).touch()
     write_text(path, "whole")
@@ -71,4 +71,4 @@ def test_what_a_killed_process_left_is_removed_and_what_is_being_written_stays(
 
 
 def test_the_process_of_another_user_is_alive():
-    assert files._is_alive(1)
+    assert files.is_alive(1)

@@ -10,4 +10,4 @@ def of_a_dead_process(name: str) -> str:
     """The name of a temporary file of `name` whose process is no longer alive."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
-    return f".{name}.{files._machine()}-{process.pid}.tmp"
+    return f".{name}.{files.machine()}-{process.pid}.tmp"
