@@ -22,6 +22,7 @@ import pandas as pd
 import torch
 from IPython.display import Code, Markdown, display
 
+from reidlib import processes
 from reidlib.data.image_cache import ImageCache
 from reidlib.model_files import save_model
 from reidlib.plots.style import compact_output
@@ -38,7 +39,7 @@ from reidrun.runs.injected import check_parameters, declared
 from reidrun.runs.names import Tested, row_name, run_folder
 from reidrun.runs.params import ablations_of, read_ablation
 from reidrun.runs.progress import missing_tensorboard
-from reidrun.watching import Watch, follow_trainings, is_live
+from reidrun.watching import Watch, follow_trainings, is_live, join_others
 
 if TYPE_CHECKING:
     from torch import nn
@@ -94,6 +95,11 @@ class NotebookRun:
         return self.checked
 
     @property
+    def run_dir(self) -> str:
+        """Where this process keeps the run; "" in those that keep nothing."""
+        return self.checked["run_dir"] if processes.is_main() else ""
+
+    @property
     def fingerprint(self) -> Mapping[str, Any]:
         """The parameters that a checkpoint is of: all but this machine's folders."""
         return recorded(self.parameters)
@@ -103,10 +109,12 @@ class NotebookRun:
         """Look at what was trained; what is raised inside does not cost the run.
 
         It is shown and recorded with the run, and the notebook goes on. Where nothing
-        is kept (run_dir is ""), nothing can be lost, and it is raised.
+        is kept (run_dir is ""), nothing can be lost, and it is raised. Each process of
+        several looks for itself, so that none waits for one that failed.
         """
         try:
-            yield
+            with processes.apart():
+                yield
         except Exception as error:
             if not self.checked["run_dir"]:
                 raise
@@ -130,7 +138,7 @@ class NotebookRun:
         self, scores: Mapping[Tested, "Scores"], history: pd.DataFrame
     ) -> None:
         """Keep scores as soon as there are any, before anything is looked at."""
-        if self.checked["run_dir"]:
+        if self.run_dir:
             write_scores(Path(self.checked["run_dir"]), scores, history)
 
     def scores_table(self, scores: Mapping[Tested, "Scores"]) -> pd.DataFrame:
@@ -171,11 +179,11 @@ class NotebookRun:
         for name in lost:
             with self.after_training(name):
                 raise ValueError(f"{name} is {lost[name]}, which is no measure")
-        if model is not None and self.checked["run_dir"]:
+        if model is not None and self.run_dir:
             with self.after_training("model"):
                 self._keep_model(model, tester, scores)
         record = save_run(
-            self.checked["run_dir"],
+            self.run_dir,
             paper=self.paper,
             parameters=self.parameters,
             scores=scores,
@@ -211,16 +219,19 @@ def start_run(paper: str) -> NotebookRun:
     started = environment()
     compact_output()
     seed_everything(parameters["seed"])
+    device = pick_device(parameters["device"])
+    join_others(device, parameters)
     folder = Path(parameters["run_dir"]) if parameters["run_dir"] else None
-    follow_trainings(folder, live=is_live())
+    kept = folder if processes.is_main() else None
+    follow_trainings(kept, live=is_live())
     scratch = None if folder else Path(tempfile.mkdtemp(prefix="reid-"))
     run = NotebookRun(
         paper,
         parameters,
-        pick_device(parameters["device"]),
+        device,
         ImageCache.at(parameters["image_cache"], parameters["data_root"]),
         (folder or scratch) / "checkpoint.pt",
-        Watch(folder, scratch, events=_events(paper, parameters), live=is_live()),
+        Watch(kept, scratch, events=_events(paper, parameters), live=is_live()),
         started,
     )
     if scratch:
@@ -230,7 +241,7 @@ def start_run(paper: str) -> NotebookRun:
 
 def _events(paper: str, parameters: Mapping[str, Any]) -> Path | None:
     """Where TensorBoard finds a run: below the folder as below the outputs."""
-    if not parameters["tensorboard"]:
+    if not (parameters["tensorboard"] and processes.is_main()):
         return None
     named = {name: parameters[name] for name in ("benchmark", "variant", "seed")}
     return run_folder(Path(parameters["tensorboard"]), paper=paper, **named)

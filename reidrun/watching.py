@@ -1,20 +1,27 @@
-"""A training, seen while it goes on: its folder, a figure and a line, event files."""
+"""A training, seen while it goes on: its folder, a figure and a line, event files.
+
+And by the other processes of its run, where there are several.
+"""
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import pandas as pd
 from IPython import get_ipython
 from IPython.core.interactiveshell import ExecutionResult
-from IPython.display import DisplayHandle, Pretty, display
+from IPython.display import DisplayHandle, Markdown, Pretty, display
 
+from reidlib import collectives, processes
 from reidlib.plots.charts import history_curves
 from reidrun.runs.folder import PROGRESS
 from reidrun.runs.progress import PACE, hold, let_go, write_history
+from reidrun.runs.torchrun import global_batch
 
 if TYPE_CHECKING:
+    import torch
     from torch.utils.tensorboard import SummaryWriter
 
 SCORES = ("mAP", "rank1")
@@ -147,3 +154,21 @@ def follow_trainings(run_dir: Path | None, *, live: bool) -> None:
         handler.close()
     training.setLevel(logging.INFO if handlers else logging.NOTSET)
     training.handlers, training.propagate = handlers, not handlers
+
+
+def join_others(device: "torch.device", parameters: Mapping[str, Any]) -> None:
+    """Wait for the other processes of the run, if there are any, and say so.
+
+    What goes wrong in a cell of one of them is from then on told to the others.
+    """
+    if processes.count() == 1:
+        return
+    collectives.join(device)
+    display(Markdown(global_batch(parameters, processes.count())))
+    if shell := get_ipython():
+        shell.events.register("post_run_cell", _tell_failure)
+
+
+def _tell_failure(result: ExecutionResult) -> None:
+    if isinstance(result.error_in_exec, Exception):
+        collectives.tell_failure(result.error_in_exec)

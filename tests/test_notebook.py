@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from toys.parallel_training import of
 from toys.toy_paper import notebook as notebook_of
 
 import reidlib
-from reidlib import evaluation
+from reidlib import analysis, collectives, evaluation, processes
 from reidlib.backbones import load_resnet
 from reidlib.benchmarks import USE
 from reidlib.data.transforms import test_transform as plain_transform
@@ -43,6 +44,7 @@ device: str = "cpu"  # auto | cpu | cuda
 image_cache: str = ""  # folder for images decoded once
 tensorboard: str = ""  # folder for event files
 """
+LOOKS = {"smoke": {"maps": np.zeros(2)}}
 RANKS, PIDS = torch.tensor([1, 3]), torch.tensor([7, 8])
 SCORES = Scores(0.5, torch.ones(20), torch.rand(2), RANKS, PIDS, 2, 0)
 
@@ -106,6 +108,44 @@ def test_a_run_that_cannot_be_begun_says_why(
     running(SCHEMA, f"# Parameters\n{injected}\n")
     with pytest.raises(error, match=message):
         start_run("fanet")
+
+
+def test_a_process_that_is_not_the_main_one_writes_nothing(
+    running, tmp_path, monkeypatch
+):
+    joined = []
+    monkeypatch.setattr(collectives, "join", joined.append)
+    told = f'run_dir = "{tmp_path}/run"\ntensorboard = "{tmp_path}/events"'
+    history = pd.DataFrame({"epoch": [1], "loss": [2.0]})
+    history.attrs |= {"seconds": [1.5], "epochs": 1}
+    for number in (1, 0):
+        running(SCHEMA, f"# Parameters\n{told}\n")
+        with of(number, 2, monkeypatch):
+            run = start_run("fanet")
+            run.watch(history)
+            run.keep_scores({"smoke": SCORES}, history)
+            analysis.snapshots.write(run.checked["run_dir"], "looks", LOOKS)
+            run.save(scores={"smoke": SCORES}, history=history)
+        assert (tmp_path / "run" / "metrics.json").exists() is (number == 0)
+        assert (tmp_path / "events").exists() is (number == 0)
+        if number:
+            assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+            assert run.checkpoint == tmp_path / "run" / "checkpoint.pt", "to go on from"
+    assert joined == [torch.device("cpu")] * 2
+    assert read_metrics(tmp_path / "run")["hardware"]["processes"] == 2
+
+
+def test_looks_after_training_wait_for_no_other_process(running, monkeypatch, tmp_path):
+    monkeypatch.setattr(collectives, "join", lambda device: None)
+    running(SCHEMA, f'# Parameters\nrun_dir = "{tmp_path}/run"\n')
+    with of(0, 2, monkeypatch):
+        run = start_run("fanet")
+        assert processes.are_together()
+        with run.after_training("look"):
+            assert not processes.are_together()
+            raise OSError("no picture")
+        assert processes.are_together()
+    assert run.failed == {"look": "OSError: no picture"}
 
 
 def test_parameters_outside_a_notebook_are_asked_for():

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,7 @@ from reidlib.benchmarks import TITLES
 from reidrun.cli.arguments import Whole, add_values, list_names
 from reidrun.cli.messages import complain, point_at, say, short
 from reidrun.reports import records
-from reidrun.runs import execute, params
+from reidrun.runs import execute, params, torchrun
 from reidrun.runs.errors import RunError
 from reidrun.runs.folder import is_complete, make_folder, throw_away
 from reidrun.runs.missing import refuse_missing_files
@@ -40,6 +41,8 @@ def describe(command: argparse.ArgumentParser, root: Path) -> None:
     add("--log", action="store_true", help="show what the cells print")
     words = "keep the state of the training, which a finished run no longer needs"
     add("--keep-checkpoint", action="store_true", help=words)
+    words = "train in so many processes of this machine, with a GPU each"
+    add("--processes", action=Whole, default=1, metavar="N", help=words)
     command.set_defaults(command=run_papers)
 
 
@@ -59,9 +62,12 @@ def run_papers(args: argparse.Namespace, root: Path) -> int:
             variant=args.variant,
             scale=args.scale,
             overrides=dict(args.parameter),
+            processes=args.processes,
         )
         for paper in args.papers
     ]
+    for plan in plans:
+        torchrun.check_processes(args.processes, plan.parameters)
     refuse_missing_files(plans if args.fresh else missing(plans))
     for plan in plans:
         if not args.fresh:
@@ -86,6 +92,10 @@ def _carry_out(plan: Plan, args: argparse.Namespace) -> bool:
     else:
         begun = (plan.folder / "checkpoint.pt").is_file()
         say(f"{plan.title}: {'going on' if begun else 'running'}")
+        make_page = None
+        if args.processes > 1:
+            say(f"  {torchrun.global_batch(plan.parameters, args.processes)}")
+            make_page = partial(torchrun.execute_together, count=args.processes)
         try:
             execute.execute(
                 plan.notebook,
@@ -94,6 +104,7 @@ def _carry_out(plan: Plan, args: argparse.Namespace) -> bool:
                 log=args.log,
                 report=lambda line: print(f"  {line}", flush=True),
                 keep_checkpoint=args.keep_checkpoint,
+                make_page=make_page,
             )
         except RunError as error:
             complain(f"{plan.title} failed (paths are seen from notebooks/)\n{error}")

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from reidlib import processes
+
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ("reidlib", "reidrun", "notebooks", "params")
 CODE += ("pyproject.toml", "requirements.lock")
@@ -35,6 +37,7 @@ def environment() -> dict[str, Any]:
             "cores": os.cpu_count(),
             "threads": _threads(),
             "accelerator": _accelerator(),
+            "processes": processes.count(),  # each with such an accelerator
         },
     }
 

@@ -59,20 +59,23 @@ def execute(
     log: bool = False,
     report: Callable[[str], object] | None = None,
     keep_checkpoint: bool = False,
+    make_page: Callable[..., str] | None = None,
 ) -> None:
     """Execute a notebook with parameters; leave folder/run.ipynb and what it writes.
 
     The kernel's folder is the notebook's. `log` shows the output of the cells as it
     comes, `report` gets a line per epoch, and one that says which cells took how many
-    seconds. The checkpoint of a finished run goes, unless it is to be kept. Raises
-    RunError with the end of the error; error.log then holds all of it.
+    seconds. The checkpoint of a finished run goes, unless it is to be kept. `make_page`
+    executes it otherwise than `execute_page`. Raises RunError with the end of the
+    error; error.log then holds all of it.
     """
+    make_page = make_page or execute_page
     make_folder(folder)
     (folder / ERROR_LOG).unlink(missing_ok=True)
     write_parameters(folder, parameters)
     try:
         with held(folder), _reported(folder / PROGRESS, report):
-            spent = execute_page(notebook, folder / NOTEBOOK, parameters, log=log)
+            spent = make_page(notebook, folder / NOTEBOOK, parameters, log=log)
         if report and spent:
             report(spent)
         if not is_complete(folder):
@@ -274,16 +277,23 @@ def main() -> None:
     The line is JSON: [notebook, run folder, parameters]. Whatever ends the process that
     started this one closes stdin, so that no run is left behind.
     """
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores it
+    as_interrupt(signal.SIGINT)
     notebook, folder, parameters = json.loads(sys.stdin.readline())
-    threading.Thread(target=_interrupt_when_stdin_ends, daemon=True).start()
+    threading.Thread(target=interrupt_without_stdin, daemon=True).start()
     try:
         execute(Path(notebook), Path(folder), parameters)
     except RunError as error:
         sys.exit(str(error))
 
 
-def _interrupt_when_stdin_ends() -> None:
+def as_interrupt(*signals: signal.Signals) -> None:
+    """Let signals interrupt this process; a shell's `&` has it ignore Ctrl-C."""
+    for one in signals:
+        signal.signal(one, signal.default_int_handler)
+
+
+def interrupt_without_stdin() -> None:
+    """Interrupt this process when its stdin is closed."""
     while os.read(0, 1):  # reading sys.stdin would block the interpreter's exit
         pass
     signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)

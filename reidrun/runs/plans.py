@@ -95,6 +95,7 @@ def make_plans(
     data_root: Path,
     scale: str | None = None,
     overrides: Mapping[str, Any] | None = None,
+    processes: int = 1,
 ) -> list[Plan]:
     """Check what is asked for and merge the parameters of every run.
 
@@ -103,6 +104,7 @@ def make_plans(
     scale       where it is None, that of the benchmark's own name, if params/scales/
                 has one; else full on photographs and tiny on what is made here
     overrides   by name; text is read as a value of the parameter's type
+    processes   that make each run: of several, its name says how many
     Raises ParameterError for what is unknown, of another type, or out of its range.
     Weights and data are not looked for: see `missing.refuse_missing_files`.
     """
@@ -123,6 +125,7 @@ def make_plans(
         layers = params.read_layers(schema, root / "params", **which)
         named = {} if scaled == usual_scale(root, name) else {"scale": scaled}
         named |= _named(name, data_root, values)
+        named |= {"processes": processes} if processes > 1 else {}
         setups[name] = _Setup(notebook, schema, layers, scaled, values, named)
     places = Path(outputs).resolve(), Path(data_root).resolve()
     return [
