@@ -8,6 +8,7 @@ opens its runs by `study = open_study(parameters)`.
 import inspect
 import shutil
 import tempfile
+import time
 import traceback
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -64,6 +65,7 @@ class NotebookRun:
     watch        what a training shows and writes while it goes on
     started      what it runs on; a commit made while it runs is not what ran
     failed       what went wrong after the training, by what it was
+    began        seconds of this machine's clock
     """
 
     paper: str
@@ -75,6 +77,7 @@ class NotebookRun:
     started: Mapping[str, Any]
     failed: dict[str, str] = field(default_factory=dict)
     untrained: dict[str, float] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -192,6 +195,7 @@ class NotebookRun:
             failed=self.failed,
             seconds=seconds_before + sum(history.attrs["seconds"]),
             started=self.started,
+            seconds_in_all=time.monotonic() - self.began,
         )
         self.watch.close()
         return record["scores"][self.checked["benchmark"]]
@@ -275,9 +279,8 @@ def _siblings(*, ablation: str, variants: list[str], **asked: Any) -> Iterator[S
     """The other ablations of a paper that claim something, with the rows they name."""
     for other in ablations_of(ROOT / "params", ablation.partition("_")[0]):
         read = read_ablation(ROOT / "params", other)
-        named = {name for claim in read.claims for name in (claim.ours, claim.other)}
-        if named and other != ablation:
-            wanted = {"ablation": other, "variants": sorted(named), **asked}
+        if read.claims and other != ablation:
+            wanted = {"ablation": other, "variants": read.compared, **asked}
             yield gather(read, sweep.plan(**wanted, rows=read.variants))
 
 

@@ -7,6 +7,7 @@ authors state.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -120,6 +121,7 @@ def tallies(counts: object) -> dict[str, Tally]:
         raise ValueError(f"{place}: {fault['msg']}") from None
 
 
+@cache  # thousands of images, counted for every run that is planned
 def _of_recipe(name: str) -> Tally:
     made = MADE_HERE[name]
     shots = {folder: [] for folder in made.FOLDERS}

@@ -46,7 +46,7 @@ def list_names(command: argparse.ArgumentParser, **names: Iterable[str]) -> None
 
 def add_values(command: argparse.ArgumentParser, root: Path) -> None:
     """Give a command what changes the parameters of its runs, and where data lie."""
-    text = "full for photographs and tiny for what is made here, if not given"
+    text = "if not given: tiny on drawn, study on rendered people, full on photographs"
     command.add_argument("--scale", help=text)
     command.add_argument(
         *("-p", "--parameter"),

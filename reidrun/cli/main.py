@@ -2,6 +2,7 @@
 
     reid run fanet --on plaza --seed 1 -p epochs 5
     reid sweep params/ablations/fanet_components.yaml --on plaza --seeds 0 1 2
+    reid study [--run]                       the runs of the study, by priority
     reid data check market1501 FOLDER        reid data tree market1501
     reid search RUN --query FOLDER --gallery FOLDER
     reid export RUN --to onnx                reid status
@@ -28,6 +29,7 @@ INTERRUPTED = 130
 COMMANDS = {  # the module of each, imported when its command is given; and its help
     "run": ("run", "run the notebooks of papers"),
     "sweep": ("sweep", "run an ablation: variants by seeds"),
+    "study": ("study", "what the study of the small scale needs, and its runs"),
     "status": ("status", "how far every run is"),
     "evaluate": ("evaluate", "test a finished run on other sets"),
     "compare": ("compare", "the difference of two runs, with its interval"),

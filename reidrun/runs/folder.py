@@ -173,6 +173,7 @@ def save_run(
     scores: Mapping[Tested, "Scores"],
     history: pd.DataFrame,
     seconds: float,
+    seconds_in_all: float | None = None,
     measures: Mapping[str, float] | None = None,
     failed: Mapping[str, str] | None = None,
     started: Mapping[str, Any] | None = None,
@@ -181,7 +182,7 @@ def save_run(
 
     scores     by benchmark, or by a benchmark and how else it was searched
     measures   other numbers by name, e.g. the mask's overlap with the person
-    seconds    wall time of training
+    seconds    wall time of training; in all, of the notebook with its pauses
     failed     looks after training that went wrong, by what they were
     started    the environment when the run began, now by default: a commit made while
                it ran is not what ran
@@ -202,6 +203,7 @@ def save_run(
         **({"failed": dict(failed)} if failed else {}),
         "parameters": recorded(parameters),
         "seconds": round(seconds, 1),
+        **({"seconds_in_all": round(seconds_in_all, 1)} if seconds_in_all else {}),
         "peak_memory_mib": peak_memory(),
         **(environment() if started is None else started),
     }

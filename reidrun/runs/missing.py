@@ -7,10 +7,17 @@ from typing import Any
 
 from reidlib.benchmarks import is_own, missing_data, unfit_for_training
 from reidlib.checks import nearest
+from reidrun.runs.environment import ROOT
 from reidrun.runs.errors import ParameterError
 from reidrun.runs.plans import Plan
 from reidrun.runs.progress import missing_tensorboard
 from reidrun.runs.schema import Schema, notebook_schema
+
+ASSETS = ROOT / "reidlib" / "assets"
+TAUGHT = {  # on rendered people, by what parameters call them
+    "rendered": ASSETS / "tiny_resnet_rendered.safetensors",
+    "tiny-rendered": ASSETS / "tiny_clip_rendered.safetensors",
+}
 
 
 def refuse_missing_files(plans: Iterable[Plan]) -> None:
@@ -45,7 +52,13 @@ def _missing_device(values: Mapping[str, Any]) -> list[str]:
 
 def _missing_files(plan: Plan, schema: Schema) -> list[str]:
     here, values = plan.notebook.parent, plan.parameters
+    weights = [values.get(name) for name in ("backbone", "pretrained")]
     found = [
+        f"weights {name} are not shipped yet: no reidlib/assets/{path.name}"
+        for name, path in TAUGHT.items()
+        if name in weights and not path.is_file()
+    ]
+    found += [
         f"{name}: no file {values[name]}, seen from notebooks/"
         + _nearest_file(values[name], parameter.choices)
         for name, parameter in schema.items()

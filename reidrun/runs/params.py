@@ -1,59 +1,30 @@
 """Parameters of a run: flat YAML layers, merged and checked against the schema.
 
 The last wins: base, papers/<paper>, papers/<paper>@<benchmark>, scales/<scale>,
-scales/<scale>@<paper>, scales/<scale>@<paper>@<pictures>, which are drawn, rendered or
-photographs, the variant's overrides, the command line. In a notebook,
+scales/<scale>@<paper>, the same @<pictures>, which are drawn, rendered or photographs,
+the same @<benchmark>, the variant's overrides, the command line. In a notebook,
 `check_parameters` of injected.py checks what papermill injected.
 """
 
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from reidlib.benchmarks import pictures_of
 from reidlib.checks import unknown
 from reidlib.reading import read_text, reading
-from reidrun.runs.asked import Claim, Need
+from reidrun.runs.asked import FULL, Ablation, Variant
 from reidrun.runs.errors import ParameterError
 from reidrun.runs.schema import Schema, validate
 
 GIVEN = ("benchmark", "data_root", "run_dir", "seed", "variant")  # by the command
-FULL = "full"  # the variant without overrides
-
-
-class Variant(BaseModel, extra="forbid"):
-    """One row of an ablation: what differs, and how the paper prints the row.
-
-    Without overrides it is the variant of that name in another ablation of the paper.
-    at   by scale, what replaces the overrides there: sizes in pixels, for example
-    """
-
-    name: str
-    row: str = ""
-    overrides: dict[str, Any] | None = None
-    at: dict[str, dict[str, Any]] = {}
-
-    def differs(self, scale: str) -> dict[str, Any]:
-        """What the variant changes at a scale."""
-        return self.at.get(scale, self.overrides or {})
-
-
-class Ablation(BaseModel, extra="forbid"):
-    """A file params/ablations/<paper>_<what>.yaml: one table or figure of a paper.
-
-    paper, table   as `published` names them; "" where the paper prints no numbers
-    """
-
-    paper: str = ""
-    table: str = ""
-    variants: list[Variant]
-    claims: list[Claim] = []
-    needs: dict[str, Need] = {}
 
 
 class _Loader(yaml.SafeLoader):
@@ -85,10 +56,15 @@ def read_yaml(path: Path) -> Any:
     text = read_text(path, remedy, raises=ParameterError)
     with reading(path, remedy, raises=ParameterError):
         try:
-            content = yaml.load(text, Loader=_Loader)
+            content = deepcopy(_loaded(text))
         except (ParameterError, yaml.YAMLError) as error:
             raise ParameterError(f"{_short(path)}: {error}") from None
     return {} if content is None else content
+
+
+@cache  # a study reads the same few files for hundreds of runs
+def _loaded(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)
 
 
 def read_layer(path: Path) -> dict[str, Any]:
@@ -128,7 +104,8 @@ def layer_files(params: Path, paper: str, benchmark: str, scale: str) -> list[Pa
     """
     names = ["base", f"papers/{paper}", f"papers/{paper}@{benchmark}"]
     own = f"scales/{scale}@{paper}"
-    names += [f"scales/{scale}", own, f"{own}@{pictures_of(benchmark)}"]
+    narrower = [f"{own}@{where}" for where in (pictures_of(benchmark), benchmark)]
+    names += [f"scales/{scale}", own, *narrower]
     files = [params / f"{name}.yaml" for name in names]
     return [file for file in files if "@" not in file.name or file.is_file()]
 
@@ -166,8 +143,9 @@ def _read_ablation(path: Path) -> Ablation:
         place = ".".join(map(str, fault["loc"]))
         raise ParameterError(f"{_short(path)}: {place}: {fault['msg']}") from None
     names = {variant.name for variant in ablation.variants}
-    for name in (n for claim in ablation.claims for n in (claim.ours, claim.other)):
-        if name not in names:
+    sides = [side for c in ablation.claims for side in (c, c.control) if side]
+    for name in (name for side in sides for name in (side.ours, side.other)):
+        if name and name not in names:
             raise ParameterError(f"{_short(path)}: {unknown('variant', name, names)}")
     for name in (name for claim in ablation.claims for name in claim.needs):
         if name not in ablation.needs:

@@ -22,6 +22,7 @@ from reidrun.runs.schema import TYPE_NAMES, Schema, notebook_schema, read_value
 
 OPTIONS = {"benchmark": "--on", "data_root": "--data"}
 OPTIONS |= {"run_dir": "--outputs", "seed": "--seed", "variant": "--variant"}
+USUAL_SCALES = {"photographs": "full", "rendered": "study", "drawn": "tiny"}
 NOUNS = {"bool": "true or false", "int": "a whole number", "float": "a number"}
 
 
@@ -102,7 +103,7 @@ def make_plans(
     All runs of a seed come before the next seed; every file of params/ is read once.
     root        holds notebooks/ and params/
     scale       where it is None, that of the benchmark's own name, if params/scales/
-                has one; else full on photographs and tiny on what is made here
+                has one; else the usual one: see USUAL_SCALES
     overrides   by name; text is read as a value of the parameter's type
     processes   that make each run: of several, its name says how many
     Raises ParameterError for what is unknown, of another type, or out of its range.
@@ -195,7 +196,7 @@ def usual_scale(root: Path, benchmark: str) -> str:
     """The scale of runs on a benchmark, unless another is asked for."""
     if benchmark in params.owners(root / "params" / "scales"):
         return benchmark
-    return "full" if pictures_of(benchmark) == "photographs" else "tiny"
+    return USUAL_SCALES[pictures_of(benchmark)]
 
 
 def _named(
