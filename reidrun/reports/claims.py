@@ -79,7 +79,7 @@ def _find(study: Study, claim: Claim, setting: Setting) -> Finding:
     key = claim.says, _test_of(claim), setting
     if key not in study.compared:
         fault = unmet(study, claim, setting)
-        study.compared[key] = _compare(study, claim, setting), fault
+        study.compared[key] = compared(study, claim, setting), fault
     return Finding(claim, setting, *study.compared[key])
 
 
@@ -235,7 +235,8 @@ def as_list(said: Iterable[str]) -> Markdown:
     return Markdown("\n".join(f"- {words}" for words in escaped))
 
 
-def _compare(study: Study, claim: Claim, setting: Setting) -> Comparison | None:
+def compared(study: Study, claim: Claim, setting: Setting) -> Comparison | None:
+    """The two rows of a claim in a setting; None where they share no seed."""
     sides = claim.ours, claim.other
     if not all((name, setting) in study.queries for name in sides):
         return None

@@ -1,11 +1,18 @@
-"""The page that shows all runs: the README's table."""
+"""The page that shows all runs: the README's two tables."""
 
 from pathlib import Path
 
 from reidlib.files import write_text
+from reidrun.reports.all_claims import as_judged, counts_markdown
 from reidrun.reports.readme import README, between_marks, markdown, results_table
 from reidrun.reports.records import RECORDS, collect
+from reidrun.reports.study import gather_all
 from reidrun.runs.environment import tracked
+
+CLAIMS = (
+    "<!-- claims: `make results` writes these lines -->",
+    "<!-- end of claims -->",
+)
 
 
 def made_readme(root: Path, outputs: Path) -> str:
@@ -13,7 +20,11 @@ def made_readme(root: Path, outputs: Path) -> str:
     readme = root / README
     before = readme.read_text("utf-8") if readme.is_file() else ""
     found = collect(outputs, tracked(outputs))
-    return between_marks(before, markdown(results_table(found, root)))
+    made = between_marks(before, markdown(results_table(found, root)))
+    if CLAIMS[0] not in made:
+        return made
+    judged = as_judged(gather_all(found, outputs, root))
+    return between_marks(made, counts_markdown(judged), CLAIMS)
 
 
 def write_readme(root: Path, outputs: Path) -> Path:

@@ -93,17 +93,20 @@ def markdown(table: pd.DataFrame) -> str:
     return "\n".join(f"|{line}" for line in cells)
 
 
-def between_marks(readme: str, table: str) -> str:
-    """The README with a table between its two marks.
+def between_marks(
+    readme: str, table: str, marks: tuple[str, str] = (START, END)
+) -> str:
+    """The README with a table between two marks.
 
     Raises RunError unless each mark is there once, on a line of its own.
     """
-    for mark in (START, END):
+    for mark in marks:
         if readme.splitlines().count(mark) != 1:
             raise RunError(f"{README}: a line `{mark}` is wanted, once")
-    before, _, rest = readme.partition(f"{START}\n")
-    _, _, after = rest.partition(END)
-    return f"{before}{START}\n\n{table}\n\n{END}{after}"
+    start, end = marks
+    before, _, rest = readme.partition(f"{start}\n")
+    _, _, after = rest.partition(end)
+    return f"{before}{start}\n\n{table}\n\n{end}{after}"
 
 
 def printed_scores(paper: str) -> dict[tuple[str, Setting], str]:

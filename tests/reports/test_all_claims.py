@@ -1,0 +1,164 @@
+"""Every claim of every paper: its cells, its control, its page, and the counts."""
+
+from dataclasses import replace
+
+import pytest
+from toys.small_study import HERE, THERE, save, scored
+
+from reidrun.reports import all_claims, claims
+from reidrun.reports.all_claims import as_judged, claims_table, counted, of_paper
+from reidrun.reports.pages import CLAIMS, made_readme
+from reidrun.reports.readme import END, START
+from reidrun.runs.asked import Control
+from reidrun.runs.environment import ROOT
+from reidrun.runs.params import read_ablations
+
+
+@pytest.fixture
+def with_control(gather):
+    """The toy's study whose first claim has a control."""
+
+    def made(control: Control | None, **changes):
+        study = gather(**changes)
+        first, second = study.ablation.claims
+        claim = first.model_copy(update={"control": control})
+        ablation = study.ablation.model_copy(update={"claims": [claim, second]})
+        return {"toy_rows": replace(study, ablation=ablation)}
+
+    return made
+
+
+def rows(judged, outputs):
+    return claims_table(judged, outputs, outputs).to_dict("records")
+
+
+def test_a_claim_is_a_row_where_it_was_run(gather, outputs):
+    judged = as_judged({"toy_rows": gather()})
+    (row,) = rows(judged, outputs)
+    assert row == {
+        "paper": "toy",
+        "claim": "More is better.",
+        "compared": "B/L+TEM against Baseline, mAP",
+        "on": "plaza",
+        "effect": "+10.0",
+        "95 %": "+10.0 to +10.0",
+        "verdict": "replicated",
+        claims.CORRECTED: "replicated",
+        "control": "",
+        "page": "",
+    }
+
+
+def test_claims_about_other_scenes_are_judged_there(gather, outputs):
+    study = gather()
+    ablation = study.ablation.model_copy(update={"abroad": True})
+    abroad = as_judged({"toy_rows": replace(study, ablation=ablation)})
+    assert abroad["toy_rows"].settings == (THERE,)
+    assert rows(abroad, outputs)[0]["on"] == "plaza → station"
+    assert as_judged({"toy_rows": study})["toy_rows"].settings == (HERE,)
+
+
+def test_a_control_stands_beside_its_claim(with_control, outputs):
+    (row,) = rows(as_judged(with_control(Control(other="full"))), outputs)
+    said = "B/L+TEM against FA-Net (B/L+TEM+BG+IA+TAL+HPP): not run"
+    assert row["control"] == said
+    (row,) = rows(as_judged(with_control(Control(ours="plain"))), outputs)
+    assert row["control"] == "Baseline against Baseline: 0.0 (0.0 to 0.0)"
+    (row,) = rows(as_judged(with_control(Control(search="visual"))), outputs)
+    assert row["control"] == "B/L+TEM against Baseline, visual: not run"
+
+
+def test_a_control_may_be_another_way_to_search(with_control, outputs):
+    for seed, (name, gain) in enumerate(2 * [("plain", 0.0)] + 2 * [("more", 0.2)]):
+        own = scored([0.5 + gain] * 4, 4 * [1])
+        both = {"plaza": own, ("plaza", "visual"): own}
+        save(outputs, name, seed % 2, both)
+    judged = as_judged(with_control(Control(search="visual"), seeds=(0, 1)))
+    (row,) = rows(judged, outputs)
+    assert row["control"] == "B/L+TEM against Baseline, visual: +20.0 (+20.0 to +20.0)"
+
+
+def test_a_row_links_to_the_page_of_its_world_or_to_any_other(gather, outputs):
+    judged = as_judged({"toy_rows": gather()})
+    there = outputs / "station" / "toy" / "rows.ipynb"
+    there.parent.mkdir(parents=True)
+    there.touch()
+    assert rows(judged, outputs)[0]["page"] == "[rows](station/toy/rows.ipynb)"
+    (outputs / "plaza/toy/rows.ipynb").touch()
+    assert rows(judged, outputs)[0]["page"] == "[rows](plaza/toy/rows.ipynb)"
+    seen_from = claims_table(judged, outputs, outputs.parent / "notebooks")
+    assert seen_from["page"][0] == "[rows](../outputs/plaza/toy/rows.ipynb)"
+
+
+def test_claims_of_a_paper_are_corrected_together_as_on_its_pages(gather):
+    study = gather()
+    judged = as_judged({"toy_rows": study, "toy_more": study, "fanet_rows": study})
+    assert judged["toy_rows"].siblings == (study,)
+    assert judged["fanet_rows"].siblings == ()
+
+
+def test_counts_are_of_the_papers_own_sentences(gather):
+    study = gather()
+    first, _ = study.ablation.claims
+    ours = [first.model_copy(update={"says": f"{w} x."}) for w in all_claims.CONTROLS]
+    ablation = study.ablation.model_copy(update={"claims": [first, *ours]})
+    found = counted(as_judged({"toy_rows": replace(study, ablation=ablation)}))
+    assert found.index.tolist() == ["toy", "all"]
+    assert found.loc["toy"].to_dict() == {
+        "claims": 1,
+        "replicated": 1,
+        "contradicted": 0,
+        "inconclusive": 0,
+        "not judged": 0,
+        "replicated, corrected": 1,
+        "contradicted, corrected": 0,
+    }
+    text = all_claims.counts_markdown(as_judged({"toy_rows": study}))
+    assert text.splitlines()[2] == "| toy | 1 | 1 | 0 | 0 | 0 | 1 | 0 |"
+
+
+def test_what_came_out_one_way_or_the_other_comes_first(gather, outputs):
+    table = claims_table(as_judged({"toy_rows": gather()}), outputs, outputs)
+    others = [
+        table.assign(verdict=f"{word}", claim=word)
+        for word in ("not judged: a|b", "inconclusive", "contradicted")
+    ]
+    every = claims.pd.concat([*others, table], ignore_index=True)
+    found = of_paper(every, "toy")
+    assert "paper" not in found
+    assert found["claim"].tolist() == [
+        "More is better.",
+        "contradicted",
+        "inconclusive",
+        "not judged: a|b",
+    ]
+    assert of_paper(every, "fanet").empty
+
+
+def test_what_means_something_to_markdown_is_written_out():
+    assert all_claims._escaped("|F| on a_b * 2") == r"\|F\| on a\_b \* 2"
+
+
+def test_the_readme_has_the_counts_where_it_has_their_marks(toy_root):
+    table = f"{START}\n{END}\n"
+    (toy_root / "README.md").write_text(table)
+    assert CLAIMS[0] not in made_readme(toy_root, toy_root / "outputs")
+    marks = "\n".join(CLAIMS)
+    (toy_root / "README.md").write_text(f"{table}\n{marks}\n")
+    (toy_root / "params/ablations/toy_parts.yaml").unlink()
+    made = made_readme(toy_root, toy_root / "outputs")
+    line = "| all | 0 | 0 | 0 | 0 | 0 | 0 | 0 |"
+    assert line in made.partition(CLAIMS[0])[2]
+
+
+@pytest.mark.parametrize("paper", ["fanet", "rganet", "flannet", "fba"])
+def test_the_whole_method_of_each_paper_has_a_control(paper):
+    ablations = read_ablations(ROOT / "params", paper)
+    ours, other = "full", "none" if paper == "flannet" else "baseline"
+    found = [
+        claim.control
+        for ablation in ablations.values()
+        for claim in ablation.claims
+        if (claim.ours, claim.other) == (ours, other) and not ablation.abroad
+    ]
+    assert found and all(found)
