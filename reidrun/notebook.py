@@ -104,7 +104,7 @@ class NotebookRun:
 
     @property
     def fingerprint(self) -> Mapping[str, Any]:
-        """The parameters that a checkpoint is of: all but this machine's folders."""
+        """The parameters that a checkpoint is of: all but those of this machine."""
         return recorded(self.parameters)
 
     @contextmanager

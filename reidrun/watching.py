@@ -17,7 +17,8 @@ from IPython.display import DisplayHandle, Markdown, Pretty, display
 from reidlib import collectives, processes
 from reidlib.plots.charts import history_curves
 from reidrun.runs.folder import PROGRESS
-from reidrun.runs.progress import PACE, hold, let_go, write_history
+from reidrun.runs.locks import hold, let_go
+from reidrun.runs.progress import PACE, write_history
 from reidrun.runs.torchrun import global_batch
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ class Watch:
     def __call__(self, history: pd.DataFrame) -> None:
         """Take what a training has come to; without rows it is about to begin."""
         if self.run_dir:
-            write_history(self.run_dir, history)
             self._hold(self.run_dir)
+            write_history(self.run_dir, history)
         if self.scratch and len(history) == history.attrs["epochs"]:
             for path in self.scratch.iterdir():
                 path.unlink()
@@ -73,11 +74,15 @@ class Watch:
             self.writer.close()
 
     def _hold(self, folder: Path) -> None:
-        """Say that the run is being made, until it is kept or a cell is interrupted."""
+        """Say that the run is being made, until it is kept or a cell is interrupted.
+
+        Raises RunError where another process makes it.
+        """
         if self.lock:
             return
+        folder.mkdir(parents=True, exist_ok=True)
         self.lock, shell = hold(folder), get_ipython()
-        if shell:
+        if self.lock and shell:
             shell.events.register("post_run_cell", self._after_cell)
 
     def _after_cell(self, result: ExecutionResult) -> None:
@@ -87,7 +92,7 @@ class Watch:
     def _let_go(self) -> None:
         if self.lock is None:
             return
-        let_go(self.lock)
+        let_go(self.run_dir, self.lock)
         self.lock, shell = None, get_ipython()
         if shell:
             shell.events.unregister("post_run_cell", self._after_cell)

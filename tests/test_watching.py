@@ -59,7 +59,9 @@ def test_an_interrupted_cell_goes_on_and_a_finished_one_trains_anew(tmp_path):
     watch = Watch(None, tmp_path)
     kept = {"checkpoint": tmp_path / "checkpoint.pt", "watch": watch}
     step = 2 * len(toy_loader()) + 1
-    with pytest.raises(KeyboardInterrupt, match=r"epoch 3 of 5, 2 are in.*go on"):
+    with pytest.raises(
+        KeyboardInterrupt, match=r"epoch 3 of 5, .*2 epochs are in.*go on"
+    ):
         toy_run(objective=Interrupted(step), **kept)
     left = 3 * len(toy_loader())  # a training from the start would have more
     _, resumed = toy_run(objective=Interrupted(left + 1), **kept)

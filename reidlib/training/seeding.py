@@ -102,13 +102,16 @@ def _reset(module: nn.Module, name: str) -> None:
 def pick_device(name: str) -> torch.device:
     """Return the device of a name; auto is the GPU where there is one, else the CPU.
 
-    Of several processes of a run each gets a GPU of its own. Raises ValueError for a
-    GPU that torch cannot see.
+    Of several processes of a run each gets a GPU of its own. mps, of Apple's
+    processors, is taken where it is named only: nobody has tried it. Raises ValueError
+    for a device that torch cannot see.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device is {name!r}, but torch sees no GPU: take auto or cpu")
+    if name.startswith("mps") and not torch.backends.mps.is_available():
+        raise ValueError("device is 'mps', but torch sees no such: take auto or cpu")
     device = torch.device(name)
     if device.type != "cuda" or processes.count() == 1:
         return device

@@ -9,7 +9,8 @@
     reid results [--write]                   reid gallery
 
 Exit codes: 0 done, 1 a run failed or data is faulty, 2 the command asks for something
-that is not there. Nothing is trained before everything asked for has been checked.
+that is not there, 75 told to stop by SIGTERM or SIGUSR1 (the same command goes on), 130
+Ctrl-C. Nothing is trained before everything asked for has been checked.
 """
 
 import argparse
@@ -24,8 +25,10 @@ from pathlib import Path
 from reidrun.cli.messages import complain
 from reidrun.runs.environment import ROOT
 from reidrun.runs.errors import ParameterError, RunError
+from reidrun.runs.stopping import STOPPED, Stopped, listen
 
 INTERRUPTED = 130
+TRAINING = ("run", "sweep")  # what a queue may stop, and start again
 COMMANDS = {  # the module of each, imported when its command is given; and its help
     "run": ("run", "run the notebooks of papers"),
     "sweep": ("sweep", "run an ablation: variants by seeds"),
@@ -46,7 +49,10 @@ COMMANDS = {  # the module of each, imported when its command is given; and its 
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     """Run one command; return its exit code. `root` holds notebooks/ and params/."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    if words[:1] and words[0] in TRAINING:
+        listen()
+    else:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of ASCII only
     try:
@@ -59,6 +65,8 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
         return 1
     except OSError as error:
         return complain(f"{error.filename or 'a file'}: {error.strerror or error}", 2)
+    except Stopped as told:
+        return complain(told, STOPPED)
     except KeyboardInterrupt:
         return complain("interrupted; the same command goes on", INTERRUPTED)
 

@@ -11,9 +11,10 @@ from reidlib.benchmarks import TITLES
 from reidrun.cli.arguments import Whole, add_values, list_names
 from reidrun.cli.messages import complain, point_at, say, short
 from reidrun.reports import records
-from reidrun.runs import execute, params, torchrun
+from reidrun.runs import execute, params, stopping, torchrun
 from reidrun.runs.errors import RunError
 from reidrun.runs.folder import is_complete, make_folder, throw_away
+from reidrun.runs.locks import refuse_running
 from reidrun.runs.missing import refuse_missing_files
 from reidrun.runs.plans import (
     Plan,
@@ -70,6 +71,7 @@ def run_papers(args: argparse.Namespace, root: Path) -> int:
         torchrun.check_processes(args.processes, plan.parameters)
     refuse_missing_files(plans if args.fresh else missing(plans))
     for plan in plans:
+        refuse_running(plan.folder)
         if not args.fresh:
             refuse_other_parameters(plan)
     for plan in plans:
@@ -87,8 +89,11 @@ def run_papers(args: argparse.Namespace, root: Path) -> int:
 
 
 def _carry_out(plan: Plan, args: argparse.Namespace) -> bool:
+    stopping.check()
     if is_complete(plan.folder):
         say(f"{plan.title}: already there")
+        kept = args.keep_checkpoint
+        execute.tidy_finished(plan.notebook, plan.folder, keep_checkpoint=kept)
     else:
         begun = (plan.folder / "checkpoint.pt").is_file()
         say(f"{plan.title}: {'going on' if begun else 'running'}")

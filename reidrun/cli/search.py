@@ -32,7 +32,7 @@ def describe(command: argparse.ArgumentParser, root: Path) -> None:
     add("--out", type=Path, default=Path(OUT), metavar="DIR", help=where)
     words = "pictures in each list (default: %(default)s)"
     add("--count", action=Whole, default=10, metavar="K", help=words)
-    add("--device", default="auto", help="auto | cpu | cuda")
+    add("--device", default="auto", help="auto | cpu | cuda | mps")
     command.set_defaults(command=search)
 
 

@@ -10,17 +10,11 @@ import os
 import re
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-
-from ipykernel.kernelspec import RESOURCES, get_kernel_dict
-from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import AsyncKernelManager
-from traitlets.config import Config
 
 from reidlib.files import write_text
 from reidlib.reading import read_json
@@ -33,21 +27,33 @@ from reidrun.runs.folder import (
     make_folder,
     write_parameters,
 )
-from reidrun.runs.names import FOLDER_PARAMETERS
-from reidrun.runs.progress import held
+from reidrun.runs.kernels import ThisPython, folder_of_sockets, kernel_config
+from reidrun.runs.locks import RUNNING, held
+from reidrun.runs.names import OF_THIS_MACHINE
+from reidrun.runs.progress import PACE
+from reidrun.runs.stopping import (
+    STOPPED,
+    Stopped,
+    as_interrupt,
+    interrupt_without_stdin,
+    listen,
+    passing_on,
+    reason,
+)
 
+KEPT = "TrainingStopped"  # what a kernel raises that was told to stop, and is kept
 NOTEBOOK, PAGE = "run.ipynb", "run.html"
 AUTOSAVE_SECONDS = 30
 LOOK_SECONDS = 0.5  # between two looks at how far a run is
 START_SECONDS = 300  # until a kernel answers, on a busy machine
 ERROR_LINES = 40
 SLOWEST_CELLS = 6  # whose seconds are said
-LONGEST_TMPDIR = 70  # bytes: a socket's path has at most 107, on macOS 103
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|/)[^)#]+\.(?:ipynb|md)")  # to a file of ours
 KEPT_MEMORY = {  # bytes that glibc keeps when they are free, for the next batch
     "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
 }
+NO_RECORD = "ended without metrics.json: call run.save"
 OUT_OF_MEMORY = "; most often the memory has run out"
 
 
@@ -67,26 +73,48 @@ def execute(
     comes, `report` gets a line per epoch, and one that says which cells took how many
     seconds. The checkpoint of a finished run goes, unless it is to be kept. `make_page`
     executes it otherwise than `execute_page`. Raises RunError with the end of the
-    error; error.log then holds all of it.
+    error; error.log then holds all of it. Raises Stopped where the command or the
+    kernel was told to stop, and RunError before anything is touched where another
+    process makes the run.
     """
     make_page = make_page or execute_page
     make_folder(folder)
-    (folder / ERROR_LOG).unlink(missing_ok=True)
-    write_parameters(folder, parameters)
-    try:
-        with held(folder), _reported(folder / PROGRESS, report):
-            spent = make_page(notebook, folder / NOTEBOOK, parameters, log=log)
-        if report and spent:
-            report(spent)
-        if not is_complete(folder):
-            raise RunError(f"{notebook.name} ended without metrics.json: call run.save")
-    except RunError as error:
-        (folder / "metrics.json").unlink(missing_ok=True)
-        whole = error.__cause__ or error
-        write_text(folder / ERROR_LOG, f"{str(whole).rstrip()}{_remedy(whole)}\n")
-        raise
-    if not keep_checkpoint:
+    with held(folder):
+        (folder / ERROR_LOG).unlink(missing_ok=True)
+        write_parameters(folder, parameters)
+        try:
+            with _reported(folder / PROGRESS, report):
+                spent = make_page(notebook, folder / NOTEBOOK, parameters, log=log)
+            if report and spent:
+                report(spent)
+            if not is_complete(folder):
+                raise RunError(f"{notebook.name} {NO_RECORD}")
+        except (RunError, Stopped) as error:
+            (folder / "metrics.json").unlink(missing_ok=True)
+            if isinstance(error, RunError):
+                _keep(error, folder)
+            raise
+        if not keep_checkpoint:
+            drop_checkpoint(folder)
+
+
+def tidy_finished(notebook: Path, folder: Path, *, keep_checkpoint: bool) -> None:
+    """Do for a finished run what was left to do when its command was killed."""
+    if keep_checkpoint or not (folder / RUNNING).is_file():
+        return
+    with held(folder):
         drop_checkpoint(folder)
+        for name in (PROGRESS, PACE):
+            (folder / name).unlink(missing_ok=True)
+        with suppress(ValueError, OSError):
+            _tidy(folder / NOTEBOOK, notebook.parent)
+
+
+def _keep(error: RunError, folder: Path) -> None:
+    """Write what went wrong to error.log, where the disk still takes it."""
+    whole = error.__cause__ or error
+    with suppress(OSError):
+        write_text(folder / ERROR_LOG, f"{str(whole).rstrip()}{_remedy(whole)}\n")
 
 
 @contextmanager
@@ -124,16 +152,32 @@ def execute_page(
     """Execute a notebook that leaves `output` but no record: the page of an ablation.
 
     Returns which cells took how many seconds, in words. Raises RunError with the end of
-    the error; `output` then shows all of it.
+    the error; `output` then shows all of it. Raises Stopped where this process or the
+    kernel was told to stop.
     """
     make_folder(output.parent)
-    try:
-        _papermill(notebook, output, parameters, log)
-        return _seconds_of_cells(output)
-    except Exception as error:
-        raise RunError(_last_lines(error)) from error
-    finally:
-        _tidy(output, notebook.parent)
+    ThisPython.process = None
+    with passing_on(lambda: ThisPython.process) as came:
+        try:
+            _papermill(notebook, output, parameters, log)
+            return _seconds_of_cells(output)
+        except Exception as error:
+            if said := _stopped(error, came):
+                raise Stopped(said) from None
+            raise RunError(_last_lines(error)) from error
+        finally:
+            with suppress(ValueError, OSError):  # cut short, by a full disk or a kill
+                _tidy(output, notebook.parent)
+
+
+def _stopped(error: Exception, came: list[int]) -> str:
+    """What is said where a notebook ended because it was told to; "" where it failed.
+
+    came   the signals that told this process; those to the kernel are known by its end
+    """
+    if name := getattr(error, "ename", ""):  # raised by a cell
+        return error.evalue if name == KEPT else ""
+    return reason(came, getattr(ThisPython.process, "returncode", None))
 
 
 def _papermill(
@@ -147,7 +191,7 @@ def _papermill(
         os.environ.setdefault(name, size)
     if log:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
-    with _folder_of_sockets() as sockets:
+    with folder_of_sockets() as sockets:
         papermill.execute_notebook(
             _literal(notebook),
             _literal(output),
@@ -158,7 +202,7 @@ def _papermill(
             log_output=log,
             autosave_cell_every=AUTOSAVE_SECONDS,
             start_timeout=START_SECONDS,
-            config=_kernel_config(sockets),
+            config=kernel_config(sockets),
             coalesce_streams=True,
         )
 
@@ -166,40 +210,6 @@ def _papermill(
 def _literal(path: Path) -> str:
     """A path for papermill, which puts parameters where it sees braces."""
     return str(path).replace("{", "{{").replace("}", "}}")
-
-
-def _folder_of_sockets() -> tempfile.TemporaryDirectory:
-    """A folder whose path a socket's name can hold: TMPDIR, or /tmp for a long one."""
-    usual = tempfile.gettempdir()
-    place = usual if len(os.fsencode(usual)) <= LONGEST_TMPDIR else "/tmp"
-    try:
-        return tempfile.TemporaryDirectory(
-            prefix="reid-", dir=place, ignore_cleanup_errors=True
-        )
-    except OSError as error:
-        said = f"{place} cannot be written to ({error.strerror})"
-        raise RunError(f"{said}: set TMPDIR to a short path") from None
-
-
-class ThisPython(AsyncKernelManager):
-    """Kernels of the interpreter that runs this, whatever `python3` is elsewhere.
-
-    JUPYTER_PATH or a user's own folder may have a kernel python3 of another one.
-    """
-
-    @property
-    def kernel_spec(self) -> KernelSpec:
-        """How a kernel is started."""
-        return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
-
-
-def _kernel_config(sockets: str) -> Config:
-    """A kernel with sockets in a folder of its own: ports could clash side by side."""
-    config = Config()
-    config.NotebookClient.kernel_manager_class = ThisPython
-    config.KernelManager.transport = "ipc"
-    config.KernelManager.ip = f"{sockets}/kernel"
-    return config
 
 
 def _last_lines(error: Exception) -> str:
@@ -245,7 +255,7 @@ def _tidy(path: Path, home: Path) -> None:
         for name in ("papermill", "execution"):
             cell.metadata.pop(name, None)
         if "injected-parameters" in cell.metadata.get("tags", []):
-            places = tuple(f"{name} =" for name in FOLDER_PARAMETERS)
+            places = tuple(f"{name} =" for name in OF_THIS_MACHINE)
             lines = cell.source.splitlines()
             cell.source = "\n".join(x for x in lines if not x.startswith(places))
     write_text(path, nbformat.writes(notebook) + "\n")
@@ -277,6 +287,7 @@ def main() -> None:
     The line is JSON: [notebook, run folder, parameters]. Whatever ends the process that
     started this one closes stdin, so that no run is left behind.
     """
+    listen()
     as_interrupt(signal.SIGINT)
     notebook, folder, parameters = json.loads(sys.stdin.readline())
     threading.Thread(target=interrupt_without_stdin, daemon=True).start()
@@ -284,19 +295,8 @@ def main() -> None:
         execute(Path(notebook), Path(folder), parameters)
     except RunError as error:
         sys.exit(str(error))
-
-
-def as_interrupt(*signals: signal.Signals) -> None:
-    """Let signals interrupt this process; a shell's `&` has it ignore Ctrl-C."""
-    for one in signals:
-        signal.signal(one, signal.default_int_handler)
-
-
-def interrupt_without_stdin() -> None:
-    """Interrupt this process when its stdin is closed."""
-    while os.read(0, 1):  # reading sys.stdin would block the interpreter's exit
-        pass
-    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    except Stopped:
+        sys.exit(STOPPED)
 
 
 if __name__ == "__main__":

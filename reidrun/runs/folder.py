@@ -22,7 +22,7 @@ from reidlib.files import write_bytes, write_text
 from reidlib.reading import read_json, shown
 from reidrun.runs.environment import environment, peak_memory
 from reidrun.runs.errors import ParameterError, RunError
-from reidrun.runs.names import FOLDER_PARAMETERS, Tested, row_name
+from reidrun.runs.names import OF_THIS_MACHINE, Tested, row_name
 from reidrun.runs.params import FULL, read_layer
 
 if TYPE_CHECKING:
@@ -104,11 +104,11 @@ def pictures_in(*said: Mapping[str, Any]) -> str:
 
 
 def recorded(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters that a run records: all but this machine's folders.
+    """Return the parameters that a run records: all but those of this machine.
 
     The variant is none of them: a record has it beside its parameters.
     """
-    left_out = (*FOLDER_PARAMETERS, "variant")
+    left_out = (*OF_THIS_MACHINE, "variant")
     return {name: value for name, value in parameters.items() if name not in left_out}
 
 

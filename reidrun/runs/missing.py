@@ -39,10 +39,14 @@ def refuse_missing_files(plans: Iterable[Plan]) -> None:
 def _missing_device(values: Mapping[str, Any]) -> list[str]:
     wanted = values.get("device")
     precise = values.get("precision") == "fp16"
-    if wanted != "cuda" and not precise:
+    if wanted not in ("cuda", "mps") and not precise:
         return []
     import torch  # takes seconds, and most runs ask for no device
 
+    if wanted == "mps" and not precise:
+        is_there = torch.backends.mps.is_available()
+        said = "device: mps, but torch sees no such device here: take auto or cpu"
+        return [] if is_there else [said]
     if torch.cuda.is_available():
         return []
     if precise:

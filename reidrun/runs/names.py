@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-FOLDER_PARAMETERS = ("data_root", "image_cache", "outputs", "run_dir", "tensorboard")
+OF_THIS_MACHINE = (  # its folders, and what changes no number of a run
+    *("data_root", "image_cache", "outputs", "run_dir", "tensorboard"),
+    "checkpoint_minutes",
+)
 LONGEST_NAME = 120  # bytes: a folder's name may have 255
 Tested = str | tuple[str, str]  # a benchmark, or one and how else it was searched
 
@@ -18,7 +21,7 @@ def variant_name(variant: str, overrides: Mapping[str, Any]) -> str:
     'full+epochs=1+milestones=2,4'
     """
     name = variant
-    for key in sorted(overrides.keys() - set(FOLDER_PARAMETERS)):
+    for key in sorted(overrides.keys() - set(OF_THIS_MACHINE)):
         value = overrides[key]
         parts = value if isinstance(value, list) else [value]
         text = ",".join(_word(part) for part in parts)

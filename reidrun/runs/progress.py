@@ -1,29 +1,28 @@
 """How far runs are: what one leaves while it trains, and what `reid status` says of it.
 
-Who makes a run holds a lock on running.lock in its folder. The system lets go of it
-however that ends, so that a killed run is never taken for one that goes on. history.csv
-grows by a row per epoch; pace.json says how many are asked for and how long each took.
+history.csv grows by a row per epoch; pace.json says how many are asked for and how long
+each took. Whether a run is being made is told by its lock.
 """
 
 import csv
-import fcntl
 import importlib.util
 import io
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reidlib.files import write_text
 from reidlib.reading import read_json, read_text, reading
 from reidrun.runs.errors import RunError
 from reidrun.runs.folder import AGAIN, ERROR_LOG, MARKS, is_complete
+from reidrun.runs.locks import RUNNING, is_running
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RUNNING, PACE, HISTORY = "running.lock", "pace.json", "history.csv"
+PACE, HISTORY = "pace.json", "history.csv"
 STATES = ("finished", "stopped", "failed", "running")  # as they are listed
 
 
@@ -44,42 +43,6 @@ class Progress(NamedTuple):
     loss: float | None = None
     seconds: float | None = None
     error: str = ""
-
-
-def hold(folder: Path) -> IO:
-    """Say that a run is being made in a folder until the file is let go, or we end."""
-    file = (folder / RUNNING).open("w")
-    with suppress(OSError):  # a file system without locks: it is then not known
-        fcntl.flock(file, fcntl.LOCK_SH)
-    return file
-
-
-def let_go(file: IO) -> None:
-    """Say that the run of a file that `hold` returned is no longer made."""
-    Path(file.name).unlink(missing_ok=True)
-    file.close()
-
-
-@contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Hold a folder for as long as what is inside takes."""
-    file = hold(folder)
-    try:
-        yield
-    finally:
-        let_go(file)
-
-
-def is_running(folder: Path) -> bool:
-    """Whether somebody makes the run of a folder, on this machine or another."""
-    try:
-        with (folder / RUNNING).open("r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # no such file, not ours, or a file system without locks
-        return False
-    return False
 
 
 def write_history(folder: Path, history: "pd.DataFrame") -> None:

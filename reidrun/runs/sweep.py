@@ -21,6 +21,7 @@ from reidrun.runs import execute, params
 from reidrun.runs.environment import ROOT
 from reidrun.runs.errors import ParameterError, RunError
 from reidrun.runs.folder import is_complete, make_folder
+from reidrun.runs.locks import refuse_running
 from reidrun.runs.missing import refuse_missing_files
 from reidrun.runs.names import folder_name
 from reidrun.runs.plans import (
@@ -32,10 +33,12 @@ from reidrun.runs.plans import (
 from reidrun.runs.progress import last_line
 from reidrun.runs.records import read_record
 from reidrun.runs.schema import notebook_schema, validate
+from reidrun.runs.stopping import STOPPED, Stopped
 
 COMMAND = (sys.executable, "-m", "reidrun.runs.execute")
 PAUSE_SECONDS = 0.1  # between two looks at what has ended
-PATIENCE_SECONDS = 20  # for a run that was told to stop
+PATIENCE_SECONDS = 20  # for a run that was interrupted
+STEP_SECONDS = 600  # for one that ends its step; a queue has less patience
 
 
 class Failure(NamedTuple):
@@ -140,19 +143,28 @@ def run(
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
-                running.append(_start(waiting.pop(0), jobs))
+                running += _start(waiting.pop(0), jobs, report)
             time.sleep(PAUSE_SECONDS)
             for one in [one for one in running if one.process.poll() is not None]:
                 running.remove(one)
                 ended += 1
                 count = f"[{ended:{len(str(total))}}/{total}]"
                 report(f"{count} {one.plan.title}: {_outcome(one)}")
+    except Stopped:
+        _let_end(running)
+        raise
     finally:
         _stop(running)
     return failures(plans)
 
 
-def _start(plan: Plan, jobs: int) -> _Run:
+def _start(plan: Plan, jobs: int, report: Callable[[str], object]) -> list[_Run]:
+    """Start a run; none where another process makes it, which is said."""
+    try:
+        refuse_running(plan.folder)
+    except RunError as error:
+        report(f"{plan.title}: {error}")
+        return []
     make_folder(plan.folder)
     order = [str(plan.notebook), str(plan.folder), plan.parameters]
     # for errors before `execute` writes its own log, as of an import
@@ -168,7 +180,7 @@ def _start(plan: Plan, jobs: int) -> _Run:
         )
     with contextlib.suppress(BrokenPipeError):  # it has died, as `run` will see
         process.stdin.write(f"{json.dumps(order)}\n".encode())
-    return _Run(plan, process, time.monotonic())
+    return [_Run(plan, process, time.monotonic())]
 
 
 def _environment(jobs: int) -> dict[str, str]:
@@ -191,6 +203,8 @@ def threads(jobs: int) -> int:
 def _outcome(one: _Run) -> str:
     """Say in a line what a run scored, and how long it took, or that it failed."""
     one.process.stdin.close()
+    if one.process.returncode == STOPPED:
+        return "stopped"
     if not is_complete(one.plan.folder):
         _explain(one)
         return "FAILED"
@@ -214,10 +228,28 @@ def _explain(one: _Run) -> None:
 
 def failures(plans: Iterable[Plan]) -> list[Failure]:
     """The plans whose run is not finished, with the last line of each error.log."""
-    return [
-        Failure(plan, last_line(plan.folder / execute.ERROR_LOG) or "no error.log")
-        for plan in missing(plans)
-    ]
+    return [Failure(plan, _why(plan.folder)) for plan in missing(plans)]
+
+
+def _why(folder: Path) -> str:
+    if said := last_line(folder / execute.ERROR_LOG):
+        return said
+    try:
+        refuse_running(folder)
+    except RunError as error:
+        return str(error)
+    stopped = (folder / "checkpoint.pt").is_file()
+    return "stopped; it can go on" if stopped else "no error.log"
+
+
+def _let_end(running: Sequence[_Run]) -> None:
+    """Tell runs to end their step and keep it, and wait for that."""
+    for one in running:
+        one.process.terminate()
+    ending = time.monotonic() + STEP_SECONDS
+    for one in running:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            one.process.wait(max(0, ending - time.monotonic()))
 
 
 def _stop(running: Sequence[_Run]) -> None:

@@ -19,7 +19,9 @@ from typing import Any
 from reidlib import processes
 from reidlib.files import write_text
 from reidrun.runs.errors import ParameterError, RunError
-from reidrun.runs.execute import as_interrupt, execute_page, interrupt_without_stdin
+from reidrun.runs.execute import execute_page
+from reidrun.runs.locks import inherited
+from reidrun.runs.stopping import as_interrupt, interrupt_without_stdin
 from reidrun.runs.sweep import threads
 
 PATIENCE_SECONDS = 60  # for processes that were told to stop
@@ -96,6 +98,7 @@ def _launch(scratch: Path, count: int, *, show: bool) -> int:
             stdout=None if show else log,
             stderr=None if show else log,
             env=env,
+            pass_fds=inherited(),  # the run is theirs until all have ended
             start_new_session=True,  # Ctrl-C reaches this process, which stops them
         )
         try:

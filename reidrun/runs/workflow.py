@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -22,6 +23,7 @@ from reidlib.files import write_text
 from reidrun.runs import execute, params, sweep
 from reidrun.runs.errors import ParameterError
 from reidrun.runs.folder import is_complete
+from reidrun.runs.locks import maker_of
 from reidrun.runs.missing import refuse_missing_files
 from reidrun.runs.plans import (
     Plan,
@@ -29,6 +31,7 @@ from reidrun.runs.plans import (
     papers,
     refuse_other_parameters,
 )
+from reidrun.runs.stopping import Stopped
 
 REID = (sys.executable, "-m", "reidrun.cli.main")
 NO_PROFILE, DEFAULT_PROFILE = "none", "default"  # without Snakemake; on this machine
@@ -240,6 +243,10 @@ def run(
         process = subprocess.Popen(command, cwd=root, start_new_session=True)
         try:
             process.wait()
+        except Stopped:
+            if profile == DEFAULT_PROFILE:  # else its runs are taken back
+                _let_end(process, waiting)
+            raise
         finally:
             _stop(process)
     return sweep.failures(plans)
@@ -259,6 +266,22 @@ def _snakemake(
         words += ["--jobs", str(jobs)]
     words += ["--configfile", str(config)]
     return [*words, "--", *(_metrics(plan, root) for plan in waiting)]
+
+
+def _let_end(process: subprocess.Popen, plans: Sequence[Plan]) -> None:
+    """Tell runs of this machine to end their step and keep it, and wait for that.
+
+    Snakemake starts no further ones, and waits for those that it has started.
+    """
+    process.terminate()
+    told, ending = set(), time.monotonic() + sweep.STEP_SECONDS
+    while process.poll() is None and time.monotonic() < ending:
+        makers = {maker_of(plan.folder) for plan in plans} - told - {None}
+        for maker in makers:
+            if maker.is_here and not maker.is_dead:
+                os.kill(maker.process, signal.SIGTERM)
+        told |= makers
+        time.sleep(sweep.PAUSE_SECONDS)
 
 
 def _stop(process: subprocess.Popen) -> None:

@@ -1,7 +1,6 @@
 """Notebooks executed where surroundings are odd: their kernel, their folders."""
 
 import json
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -46,17 +45,6 @@ def test_braces_in_a_path_are_no_parameters_and_the_kernel_is_this_python(
     monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
     made = run(tmp_path / "out{1}{seed} ä")
     assert made == {"by": sys.executable, "kept": "4294967296"}
-
-
-def test_sockets_lie_where_their_path_is_short(monkeypatch, tmp_path):
-    long = tmp_path / ("scratch_" * 11)
-    long.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(long))
-    with execute._folder_of_sockets() as folder:
-        assert folder.startswith("/tmp/reid-")
-    monkeypatch.setattr(tempfile, "tempdir", "/absent")
-    with pytest.raises(RunError, match="absent cannot be written to .*: set TMPDIR"):
-        execute._folder_of_sockets()
 
 
 def test_where_the_seconds_went_is_said_and_not_kept(tmp_path, monkeypatch):

@@ -27,8 +27,8 @@ from reidrun.runs.folder import (
     write_parameters,
 )
 from reidrun.runs.names import (
-    FOLDER_PARAMETERS,
     LONGEST_NAME,
+    OF_THIS_MACHINE,
     read_row_name,
     run_folder,
     variant_name,
@@ -184,7 +184,7 @@ def test_measures_are_flat_and_named_by_benchmark():
 
 
 def test_places_of_a_machine_are_not_recorded(tmp_path):
-    places = dict.fromkeys(FOLDER_PARAMETERS, "/secret/place")
+    places = dict.fromkeys(OF_THIS_MACHINE, "/secret/place")
     save(tmp_path / "full-s3", parameters=PARAMETERS | places)
     for path in tmp_path.rglob("*.*"):
         content = path.read_bytes()

@@ -13,10 +13,11 @@ import pytest
 from toys.toy_paper import TOY_CELLS, TOY_LAYERS, notebook
 
 from reidrun.cli import main as cli
-from reidrun.runs import progress
+from reidrun.runs import locks, progress
 from reidrun.runs.errors import RunError
 from reidrun.runs.folder import make_folder
-from reidrun.runs.progress import held, progress_of, runs_below, write_history
+from reidrun.runs.locks import held
+from reidrun.runs.progress import progress_of, runs_below, write_history
 
 TESTS = Path(__file__).parents[1]
 SCHEMA = TOY_CELLS["parameters"] + (
@@ -101,7 +102,7 @@ def test_status_of_a_run_that_trains_is_killed_and_goes_on(house, capsys):
     assert left == "0:00"
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert wait_until(lambda: not progress.is_running(folder), 20), "its kernel ends"
+    assert wait_until(lambda: not locks.is_running(folder), 20), "its kernel ends"
     assert rows() == [1, 2]
     assert status()[:2] == ["stopped", "2/4"]
     (house / "gate").touch()
@@ -110,7 +111,7 @@ def test_status_of_a_run_that_trains_is_killed_and_goes_on(house, capsys):
     assert rows() == [1, 2, 3, 4]
     assert status()[:2] == ["finished", "4/4"]
     left_over = {path.name for path in folder.iterdir()}
-    assert not left_over & {progress.RUNNING, progress.PACE, "progress.log"}
+    assert not left_over & {locks.RUNNING, progress.PACE, "progress.log"}
 
 
 def history(epochs: int, done: int) -> pd.DataFrame:

@@ -176,5 +176,11 @@ def test_a_device_goes_by_name(monkeypatch):
     assert pick_device("auto").type == pick_device("cpu").type == "cpu"
     with pytest.raises(ValueError, match="'cuda', but torch sees no GPU"):
         pick_device("cuda")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="'mps', but torch sees no such"):
+        pick_device("mps")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert pick_device("mps").type == "mps"
+    assert pick_device("auto").type == "cpu", "where it is named only"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert pick_device("auto").type == "cuda"
