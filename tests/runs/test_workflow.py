@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -66,9 +67,10 @@ def house(toy_root):
     (toy_root / "stand_in.py").write_text(STAND_IN)
     snakefile = toy_root / "workflow/Snakefile"
     command = (sys.executable, "stand_in.py")
-    start = "batch = workflow.read("
-    text = snakefile.read_text().replace(start, f"workflow.REID = {command}\n{start}")
-    snakefile.write_text(text)
+    start, text = "batch = read(", snakefile.read_text()
+    assert text.count(start) == 1
+    told = f"import reidrun.runs.workflow as w\nw.REID = {command}\n{start}"
+    snakefile.write_text(text.replace(start, told))
     return toy_root
 
 
@@ -304,6 +306,54 @@ def test_every_run_has_a_gpu_of_its_own(house):
     first.communicate()
     (house / "nvidia-smi").write_text("#!/bin/sh\necho it has failed; exit 9\n")
     assert on_a_gpu(house).communicate()[0] == "\n"
+
+
+HEARS = """
+import signal, sys, time
+
+def hear(number, frame):
+    time.sleep(0.3)  # of a step
+    sys.exit(75)
+
+signal.signal(signal.SIGTERM, hear)
+print("hears", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("state", "how", "code", "queued"),
+    [
+        ("RUNNING", signal.SIGTERM, 75, True),
+        ("CANCELLED", signal.SIGTERM, 75, False),  # by somebody, who means it
+        ("RUNNING", signal.SIGKILL, 137, False),
+    ],
+)
+def test_a_job_that_was_told_to_stop_is_queued_again(house, state, how, code, queued):
+    stub = house / "scontrol"
+    stub.write_text(f"#!/bin/sh\necho $* >> said\necho JobId=7 JobState={state}\n")
+    stub.chmod(0o755)
+    env = os.environ | {"PATH": f"{house}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
+    env |= {"CUDA_VISIBLE_DEVICES": "0", "REQUEUE_SECONDS": "0"}
+    job = subprocess.Popen(
+        ["bash", "workflow/on_a_gpu.sh", sys.executable, "-c", HEARS],
+        env=env,
+        cwd=house,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert job.stdout.readline() == "hears\n"
+    if how == signal.SIGTERM:
+        os.killpg(job.pid, how)  # as SLURM does: to all processes of a job
+    else:
+        (child,) = Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()
+        os.kill(int(child), how)
+    job.communicate(timeout=60)
+    assert job.returncode == code
+    said = (house / "said").read_text().splitlines() if code == 75 else []
+    assert said == ["show job 7", *["requeue 7"] * queued][: len(said)]
+    assert ("requeue 7" in said) is queued
 
 
 def batch_command(*arguments):
