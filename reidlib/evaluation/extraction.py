@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from torch.utils.data import DataLoader, SequentialSampler, Subset
 
 from reidlib import collectives, processes
 from reidlib.data.loaders import Batch, TestBatch
+from reidlib.evaluation.memory import Shortage, enough_memory
 
 
 class Embedded(NamedTuple):
@@ -57,7 +59,8 @@ def extract(
     flip_average  mean of the raw embeddings of each image and its mirror image
     Embeddings are float32. Several processes of a run embed a share each, and all get
     the whole. Raises ValueError if the loader is empty or the model is no module,
-    FloatingPointError naming the first image with a non-finite embedding.
+    FloatingPointError naming the first image with a non-finite embedding, and
+    torch.OutOfMemoryError that says which batch_size_test may fit.
     """
     if not isinstance(model, nn.Module):
         raise ValueError(
@@ -69,12 +72,13 @@ def extract(
     parts = []
     with collectives.ending_together(), evaluating(model):
         for batch in share:
-            batch = batch.to(device)
-            embedding = in_float32(embed(*inputs(batch)))
-            if flip_average:
-                mirrored = batch._replace(images=batch.images.flip(-1))
-                other = in_float32(embed(*inputs(mirrored)))
-                embedding = fieldwise(lambda a, b: (a + b) / 2, embedding, other)
+            with enough_memory(device, partial(_smaller_batch, len(batch.paths))):
+                batch = batch.to(device)
+                embedding = in_float32(embed(*inputs(batch)))
+                if flip_average:
+                    mirrored = batch._replace(images=batch.images.flip(-1))
+                    other = in_float32(embed(*inputs(mirrored)))
+                    embedding = fieldwise(lambda a, b: (a + b) / 2, embedding, other)
             _check_finite(embedding, batch.paths)
             embedding = fieldwise(_of_its_own, embedding)
             parts.append(Embedded(embedding, batch.pids, batch.camids, batch.paths))
@@ -125,6 +129,11 @@ def _whole(parts: Sequence[Embedded]) -> Embedded:
     embeddings, pids, camids, paths = zip(*parts, strict=True)
     every = tuple(path for some in paths for path in some)
     return Embedded(joined(embeddings), torch.cat(pids), torch.cat(camids), every)
+
+
+def _smaller_batch(size: int, shortage: Shortage) -> str:
+    fitting = shortage.fitting(size)
+    return f"Lower batch_size_test from {size} to {fitting}: no score depends on it"
 
 
 def observe(

@@ -9,6 +9,7 @@ Epochs count from 0 in samplers and schedules, from 1 in the history and in mess
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from time import perf_counter
 
 import pandas as pd
@@ -19,7 +20,9 @@ from tqdm import tqdm
 
 from reidlib import collectives, processes
 from reidlib.checks import check_training
+from reidlib.data.loaders import Batch
 from reidlib.evaluation.extraction import evaluating
+from reidlib.evaluation.memory import Shortage, enough_memory
 from reidlib.training.part import LoadingError, batches_left
 from reidlib.training.preflight import check_loader, check_numerics, check_optimizers
 from reidlib.training.seeding import epoch_seed, seed_everything
@@ -67,8 +70,9 @@ def fit(
     epochs asked for in history.attrs["epochs"].
     Raises ValueError for what does not fit together, before the first step where
     possible, FloatingPointError naming the term or parameter that is not finite,
-    LoadingError for a batch that could not be loaded, which loses no step, and
-    KeyboardInterrupt that says what is kept.
+    LoadingError for a batch that could not be loaded, which loses no step,
+    torch.OutOfMemoryError that says what to lower, and KeyboardInterrupt that says what
+    is kept.
     """
     check_training(
         seed=seed,
@@ -171,7 +175,8 @@ def _train_epoch(
     for batch in batches_left(loader, part, step.device):
         stop.check()
         where = f"epoch {epoch}, step {len(part) + 1}"
-        part.take(step.take(batch, where), step.device)
+        with enough_memory(step.device, partial(_smaller_batch, batch, step)):
+            part.take(step.take(batch, where), step.device)
         bar.update()
         if run.is_due():
             run.save()
@@ -182,6 +187,18 @@ def _train_epoch(
     means = part.means()
     collectives.take_buffers_of_main(step.model)
     return means
+
+
+def _smaller_batch(batch: Batch, step: Step, shortage: Shortage) -> str:
+    """Say which parameters make a step smaller, and how much; and what that changes."""
+    people = len(batch.labels.unique())
+    each, fitting = len(batch.labels) // people, max(2, shortage.fitting(people))
+    halved = "" if step.precision != "fp32" else "; or take precision bf16 for fp32"
+    return (
+        f"Lower num_identities_per_batch from {people} to {fitting}"
+        f" (images_per_identity is {each}){halved}; or make images smaller. A smaller"
+        " batch is another training than the paper's, bf16 hardly is"
+    )
 
 
 def _scores(evaluate: Evaluate, model: nn.Module) -> dict[str, float]:

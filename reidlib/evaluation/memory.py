@@ -1,0 +1,71 @@
+"""What to lower where the memory of a GPU does not suffice, and by how much."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+
+UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+class Shortage(NamedTuple):
+    """A memory that did not suffice, in bytes.
+
+    total    that the device has
+    kept     before the batch: weights, optimizers
+    wanted   in all when it ended; the batch may have wanted more after that
+    """
+
+    total: int
+    kept: int
+    wanted: int
+
+    def fitting(self, count: int) -> int:
+        """How many of a batch's `count` parts fit: half of them at most, 1 at least.
+
+        >>> Shortage(total=80, kept=20, wanted=84).fitting(16)
+        8
+        >>> Shortage(total=80, kept=20, wanted=260).fitting(16)
+        4
+        """
+        if not self.total:  # not measured
+            return max(1, count // 2)
+        share = (self.total - self.kept) / max(self.wanted - self.kept, 1)
+        return max(1, min(count // 2, int(count * share)))
+
+    def __str__(self) -> str:
+        total, kept, wanted = (f"{size / 2**30:.1f}" for size in self)
+        return (
+            f"of {total} GiB {kept} were kept by weights and optimizers, and with this"
+            f" batch at least {wanted} were wanted"
+        )
+
+
+@contextmanager
+def enough_memory(
+    device: torch.device | str, advice: Callable[[Shortage], str]
+) -> Iterator[None]:
+    """Say what to lower where what is inside wants more memory than a GPU has.
+
+    advice   of which parameter, from which value to which
+    Raises torch.OutOfMemoryError, with that in its message.
+    """
+    device = torch.device(device)
+    measured = device.type == "cuda"
+    kept = torch.cuda.memory_allocated(device) if measured else 0
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        peak = torch.cuda.max_memory_allocated(device) if measured else 0
+        total = torch.cuda.get_device_properties(device).total_memory if measured else 0
+        shortage = Shortage(total, kept, peak + _asked(str(error)))
+        said = f"the memory of {device} does not suffice: {shortage}. "
+        raise torch.OutOfMemoryError(said + advice(shortage)) from error
+
+
+def _asked(message: str) -> int:
+    """Bytes that could not be had, which torch says in words."""
+    found = re.search(r"allocate ([\d.]+) ([KMG]iB)", message)
+    return int(float(found[1]) * UNITS[found[2]]) if found else 0
