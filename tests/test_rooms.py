@@ -20,6 +20,7 @@ SCIENCE: dict[str, set[str]] = {
     "files": {"processes"},
     "reading": set(),
     "recipes": set(),
+    "published_weights": set(),
     "weights": {"files", "reading"},
     "losses": {"checks"},
     "pedestrians": {"checks"},
@@ -52,9 +53,11 @@ SCIENCE: dict[str, set[str]] = {
 REPORTING = {"benchmarks", "checks", "files", "reading", "evaluation.statistics"}
 REPORTING |= {"evaluation.agreement", "processes"}
 RUNNING: dict[str, set[str]] = {
-    "runs": REPORTING,
+    "runs": REPORTING | {"published_weights"},
     "reports": REPORTING | {"data.pictures"},
-    "cli": REPORTING | {"rendered", "embedder", "exporting", "photo_search", "scoring"},
+    "cli": REPORTING
+    | {"rendered", "embedder", "exporting", "photo_search", "scoring"}
+    | {"published_weights"},
     "watching": REPORTING | {"plots.charts", "collectives"},
     "notebook": {
         *(REPORTING | {"model_files"}),

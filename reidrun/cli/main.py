@@ -7,6 +7,7 @@
     reid search RUN --query FOLDER --gallery FOLDER
     reid export RUN --to onnx                reid status
     reid results [--write]                   reid gallery
+    reid weights list                        reid weights fetch imagenet openai
 
 Exit codes: 0 done, 1 a run failed or data is faulty, 2 the command asks for something
 that is not there, 75 told to stop by SIGTERM or SIGUSR1 (the same command goes on), 130
@@ -43,6 +44,7 @@ COMMANDS = {  # the module of each, imported when its command is given; and its 
     "results": ("results", "the table of all finished runs"),
     "gallery": ("server", "the site of executed pages, in a browser"),
     "data": ("data", "look at the folder of a benchmark"),
+    "weights": ("weights", "fetch what full-size runs start from"),
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from reidlib.benchmarks import is_own, missing_data, unfit_for_training
 from reidlib.checks import nearest
+from reidlib.published_weights import PUBLISHED
 from reidrun.runs.environment import ROOT
 from reidrun.runs.errors import ParameterError
 from reidrun.runs.plans import Plan
@@ -69,6 +70,13 @@ def _missing_files(plan: Plan, schema: Schema) -> list[str]:
         if parameter.takes_file
         and values[name] not in ("", *parameter.choices)
         and not (here / values[name]).is_file()
+    ]
+    found += [
+        f"{name}: {PUBLISHED[values[name]].absence()}"
+        for name, parameter in schema.items()
+        if parameter.takes_file
+        and values[name] in PUBLISHED
+        and not PUBLISHED[values[name]].paths()
     ]
     data_root = Path(os.path.normpath(here / values["data_root"]))
     sets = [values["benchmark"], *filter(is_own, values.get("also_on", []))]
