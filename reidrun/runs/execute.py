@@ -18,6 +18,7 @@ from typing import Any
 
 from reidlib.files import write_text
 from reidlib.reading import read_json
+from reidrun.runs import stopping
 from reidrun.runs.errors import RunError
 from reidrun.runs.folder import (
     ERROR_LOG,
@@ -31,15 +32,6 @@ from reidrun.runs.kernels import ThisPython, folder_of_sockets, kernel_config
 from reidrun.runs.locks import RUNNING, held
 from reidrun.runs.names import OF_THIS_MACHINE
 from reidrun.runs.progress import PACE
-from reidrun.runs.stopping import (
-    STOPPED,
-    Stopped,
-    as_interrupt,
-    interrupt_without_stdin,
-    listen,
-    passing_on,
-    reason,
-)
 
 KEPT = "TrainingStopped"  # what a kernel raises that was told to stop, and is kept
 NOTEBOOK, PAGE = "run.ipynb", "run.html"
@@ -89,7 +81,7 @@ def execute(
                 report(spent)
             if not is_complete(folder):
                 raise RunError(f"{notebook.name} {NO_RECORD}")
-        except (RunError, Stopped) as error:
+        except (RunError, stopping.Stopped) as error:
             (folder / "metrics.json").unlink(missing_ok=True)
             if isinstance(error, RunError):
                 _keep(error, folder)
@@ -157,13 +149,13 @@ def execute_page(
     """
     make_folder(output.parent)
     ThisPython.process = None
-    with passing_on(lambda: ThisPython.process) as came:
+    with stopping.passing_on(lambda: ThisPython.process) as came:
         try:
             _papermill(notebook, output, parameters, log)
             return _seconds_of_cells(output)
         except Exception as error:
             if said := _stopped(error, came):
-                raise Stopped(said) from None
+                raise stopping.Stopped(said) from None
             raise RunError(_last_lines(error)) from error
         finally:
             with suppress(ValueError, OSError):  # cut short, by a full disk or a kill
@@ -177,7 +169,7 @@ def _stopped(error: Exception, came: list[int]) -> str:
     """
     if name := getattr(error, "ename", ""):  # raised by a cell
         return error.evalue if name == KEPT else ""
-    return reason(came, getattr(ThisPython.process, "returncode", None))
+    return stopping.reason(came, getattr(ThisPython.process, "returncode", None))
 
 
 def _papermill(
@@ -287,16 +279,16 @@ def main() -> None:
     The line is JSON: [notebook, run folder, parameters]. Whatever ends the process that
     started this one closes stdin, so that no run is left behind.
     """
-    listen()
-    as_interrupt(signal.SIGINT)
+    stopping.listen()
+    stopping.as_interrupt(signal.SIGINT)
     notebook, folder, parameters = json.loads(sys.stdin.readline())
-    threading.Thread(target=interrupt_without_stdin, daemon=True).start()
+    threading.Thread(target=stopping.interrupt_without_stdin, daemon=True).start()
     try:
         execute(Path(notebook), Path(folder), parameters)
     except RunError as error:
         sys.exit(str(error))
-    except Stopped:
-        sys.exit(STOPPED)
+    except stopping.Stopped:
+        sys.exit(stopping.STOPPED)
 
 
 if __name__ == "__main__":
