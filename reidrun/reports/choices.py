@@ -1,0 +1,127 @@
+"""What is chosen on the validation world: each paper's recipe, length and size.
+
+docs/protocol.md has the rules. Scores here are validation mAP, in percent.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from reidrun.reports.study import BASELINES
+from reidrun.runs.folder import is_complete
+from reidrun.runs.params import FULL
+from reidrun.runs.plans import Plan
+from reidrun.runs.records import read_history, read_record
+from reidrun.runs.study_plan import Part
+
+ROLES = ("baseline", "whole method")
+WITHIN = 0.5  # points of mAP: closer points of a grid are as good
+MOVED = 1.0  # points of mAP: what a longer training may add at most
+
+
+def grid(part: Part, plans: Iterable[Plan]) -> pd.DataFrame:
+    """Scores of baseline and whole method at each point of a grid, and their mean.
+
+    A row for each point, labelled by the parameters that the part's axes name; nan
+    where nobody ran it.
+    """
+    names = [name for axis in part.axes for name in axis[0]]
+    found: dict[tuple, dict[str, float]] = {}
+    for plan in plans:
+        point = tuple(plan.parameters[name] for name in names)
+        found.setdefault(point, {})[_role(plan)] = validated(plan)
+    index = pd.MultiIndex.from_tuples(found, names=names)
+    table = pd.DataFrame([*found.values()], index)
+    return table.assign(mean=table.mean(axis=1, skipna=False))
+
+
+def chosen(table: pd.DataFrame) -> tuple | None:
+    """The point of a grid that all rows of the paper get; None until all were run.
+
+    That of the highest mean; of those within half a point of it the lowest rate, which
+    the first parameter is, then the longest warm-up, the last.
+    """
+    if table.empty or table["mean"].isna().any():
+        return None
+    close = table.index[table["mean"] >= table["mean"].max() - WITHIN]
+    return min(close, key=lambda point: (point[0], -point[-1]))
+
+
+def choice_in_words(table: pd.DataFrame) -> str:
+    """Which point is chosen, and what the baseline scores there and at its own best."""
+    point = chosen(table)
+    if point is None:
+        missing = int(table[_roles(table)].isna().sum().sum())
+        return f"not chosen yet: {missing} runs of the grid are missing"
+    names = zip(table.index.names, point, strict=True)
+    said = ", ".join(f"{name} {value:g}" for name, value in names)
+    if ROLES[0] not in table:
+        return f"chosen: {said}"
+    own, best = table.loc[point, ROLES[0]], table[ROLES[0]].max()
+    return f"chosen: {said}; the baseline scores {own:.1f} there, {best:.1f} at best"
+
+
+def doubled(once: Iterable[Plan], twice: Iterable[Plan]) -> pd.DataFrame:
+    """What doubling the length adds, in points; a row for each paper and role.
+
+    Columns once, twice, added, and whether the length is enough, "" where it is not
+    known.
+    """
+    table = _side_by_side({"once": once, "twice": twice})
+    table["added"] = table["twice"] - table["once"]
+    enough = (table["added"].abs() < MOVED).map({True: "yes", False: "no"})
+    return table.assign(enough=enough.where(table["added"].notna(), ""))
+
+
+def same_order(small: Iterable[Plan], large: Iterable[Plan]) -> pd.DataFrame:
+    """Whole method less baseline at both sizes, in points; a row for each paper."""
+    table = _side_by_side({"small": small, "large": large}).unstack("role")
+    gains = {
+        size: table[size, ROLES[1]] - table[size, ROLES[0]]
+        for size in ("small", "large")
+    }
+    found = pd.DataFrame(gains)
+    same = (found["small"] * found["large"] > 0).map({True: "yes", False: "no"})
+    known = found.notna().all(axis=1)
+    return found.assign(same=same.where(known, ""))
+
+
+def curves(plans: Iterable[Plan]) -> pd.DataFrame:
+    """Validation mAP over the epochs, as `plots.run_curves` draws it: a panel a paper.
+
+    Columns paper, benchmark (the role, a style of line), seed, epoch and value.
+    """
+    rows = [
+        (plan.notebook.stem, _role(plan), plan.parameters["seed"], row.epoch, row.mAP)
+        for plan in plans
+        if is_complete(plan.folder)
+        for row in read_history(plan.folder).itertuples()
+        if not pd.isna(getattr(row, "mAP", None))
+    ]
+    names = ["paper", "benchmark", "seed", "epoch", "value"]
+    found = pd.DataFrame(rows, columns=names)
+    return found.assign(value=100 * found["value"].astype(float))
+
+
+def validated(plan: Plan) -> float:
+    """The mAP of a run on what it was trained on, in percent; nan for none."""
+    if not is_complete(plan.folder):
+        return float("nan")
+    scores = read_record(plan.folder)["scores"]
+    return 100 * scores[plan.parameters["benchmark"]]["mAP"]
+
+
+def _side_by_side(parts: Mapping[str, Iterable[Plan]]) -> pd.DataFrame:
+    rows = {
+        name: {(plan.notebook.stem, _role(plan)): validated(plan) for plan in plans}
+        for name, plans in parts.items()
+    }
+    return pd.DataFrame(rows).rename_axis(["paper", "role"])
+
+
+def _role(plan: Plan) -> str:
+    return ROLES[plan.variant == FULL] if plan.variant in {FULL, *BASELINES} else ""
+
+
+def _roles(table: pd.DataFrame) -> Sequence[str]:
+    return [role for role in ROLES if role in table]

@@ -1,0 +1,144 @@
+"""What is chosen on the validation world, by the rules of docs/protocol.md."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from toys.small_runs import write_record
+
+from reidrun.reports import choices, records
+from reidrun.runs.plans import Plan
+from reidrun.runs.study_plan import Part
+
+AXES = [[{"learning_rate": 0.1}, {"learning_rate": 0.2}]]
+AXES += [[{"warmup_epochs": 0}, {"warmup_epochs": 2}]]
+PART = Part(about="", runs=["toy"], benchmarks=["plaza"], seeds=[0], axes=AXES)
+
+
+@pytest.fixture
+def plan(tmp_path):
+    """The plan of a run; one with a score is finished."""
+
+    def planned(variant, mean_ap=None, paper="toy", name="", **parameters) -> Plan:
+        point = "+".join(f"{key}={value}" for key, value in parameters.items())
+        called = "+".join(filter(None, [variant, name, point]))
+        if mean_ap is not None:
+            write_record(tmp_path, "plaza", paper, called, plaza=mean_ap)
+        folder = tmp_path / "plaza" / paper / f"{called}-s0"
+        given = {"benchmark": "plaza", "seed": 0} | parameters
+        return Plan("", variant, Path(f"{paper}.ipynb"), folder, given)
+
+    return planned
+
+
+@pytest.fixture
+def grid(plan):
+    """Of a grid's plans by their scores: baseline and whole method at each point."""
+
+    def made(*scores):
+        points = [(rate, warm) for rate in (0.1, 0.2) for warm in (0, 2)]
+        plans = [
+            plan(variant, score, learning_rate=rate, warmup_epochs=warm)
+            for (rate, warm), both in zip(points, scores, strict=True)
+            for variant, score in zip(("baseline", "full"), both, strict=True)
+        ]
+        return choices.grid(PART, plans)
+
+    return made
+
+
+def test_a_grid_has_a_row_for_each_point(grid):
+    table = grid((0.5, 0.6), (0.4, None), (0.3, 0.5), (None, None))
+    assert table.index.names == ["learning_rate", "warmup_epochs"]
+    assert table.loc[(0.1, 0)].tolist() == pytest.approx([50, 60, 55])
+    assert table.loc[(0.1, 2), "baseline"] == pytest.approx(40)
+    assert table.loc[(0.1, 2)].isna().tolist() == [False, True, True]
+    assert table.loc[(0.2, 2)].isna().all()
+    assert choices.chosen(table) is None
+    said = choices.choice_in_words(table)
+    assert said == "not chosen yet: 3 runs of the grid are missing"
+
+
+def test_the_highest_mean_is_chosen_and_favours_neither(grid):
+    table = grid((0.9, 0.1), (0.5, 0.55), (0.6, 0.6), (0.1, 0.9))
+    assert choices.chosen(table) == (0.2, 0)
+    assert choices.choice_in_words(table) == (
+        "chosen: learning_rate 0.2, warmup_epochs 0; the baseline scores 60.0 there,"
+        " 90.0 at best"
+    )
+
+
+def test_of_close_points_the_lower_rate_then_the_longer_warm_up_is_chosen(grid):
+    near = [(0.6, 0.6), (0.6, 0.594), (0.6, 0.6), (0.6, 0.602)]
+    assert choices.chosen(grid(*near)) == (0.1, 2)
+    far = [(0.6, 0.58), (0.6, 0.58), (0.6, 0.6), (0.6, 0.602)]
+    assert choices.chosen(grid(*far)) == (0.2, 2)
+
+
+def test_doubling_is_enough_where_it_adds_less_than_a_point(plan):
+    once = [plan("baseline", 0.5), plan("full", 0.6), plan("none", 0.7, "other")]
+    longer = {"name": "twice"}
+    twice = [
+        plan("baseline", 0.505, **longer),
+        plan("full", 0.58, **longer),
+        plan("none", None, "other", **longer),
+    ]
+    table = choices.doubled(once, twice)
+    assert table.index.tolist() == [
+        ("toy", "baseline"),
+        ("toy", "whole method"),
+        ("other", "baseline"),
+    ]
+    assert table["added"].tolist()[:2] == pytest.approx([0.5, -2.0])
+    assert table["enough"].tolist() == ["yes", "no", ""]
+
+
+def test_the_order_at_two_sizes(plan):
+    small = [plan("baseline", 0.5), plan("full", 0.6)]
+    small += [plan("none", 0.5, "other"), plan("full", 0.4, "other")]
+    large = [plan("baseline", 0.5, name="l"), plan("full", 0.4, name="l")]
+    large += [
+        plan("none", 0.5, "other", name="l"),
+        plan("full", None, "other", name="l"),
+    ]
+    table = choices.same_order(small, large)
+    assert table.loc["toy"].tolist() == [pytest.approx(10), pytest.approx(-10), "no"]
+    (small_gain, large_gain, same) = table.loc["other"]
+    assert small_gain == pytest.approx(-10) and pd.isna(large_gain) and same == ""
+
+
+def test_curves_have_the_epochs_that_were_validated(plan):
+    done, waiting = plan("full", 0.6), plan("baseline")
+    epochs = {"epoch": [1, 2, 3], "loss": [3, 2, 1.0], "mAP": [None, 0.25, 0.5]}
+    pd.DataFrame(epochs).to_csv(done.folder / "history.csv", index=False)
+    found = choices.curves([done, waiting])
+    assert found.to_dict("list") == {
+        "paper": ["toy", "toy"],
+        "benchmark": ["whole method"] * 2,
+        "seed": [0, 0],
+        "epoch": [2, 3],
+        "value": [25.0, 50.0],
+    }
+    assert choices.curves([waiting]).empty
+
+
+def test_measures_of_whole_methods_are_means_over_seeds(tmp_path):
+    for variant, seed, value in (("full", 0, 0.2), ("full", 1, 0.4), ("plain", 0, 0.9)):
+        path = write_record(tmp_path, "plaza", "toy", variant, seed) / "metrics.json"
+        measures = {"plaza: on person": value, "station: on person": 1.0}
+        path.write_text(
+            json.dumps(json.loads(path.read_text()) | {"measures": measures})
+        )
+    rows = records.collect(tmp_path)
+    asked = {"toy": ["on person", "unheard of"], "none": ["on person"]}
+    (found,) = records.measured(rows, tmp_path, asked).to_dict("records")
+    assert found == {
+        "paper": "toy",
+        "trained on": "plaza",
+        "tested on": "plaza",
+        "measure": "on person",
+        "value": pytest.approx(0.3),
+        "runs": 2,
+    }
+    assert records.measured(rows, tmp_path, {}).empty
