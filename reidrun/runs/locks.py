@@ -61,11 +61,11 @@ def hold(folder: Path) -> IO | None:
 
     None where this process, or the command that started it, has said so already. Who
     has died leaves nothing to wait for but what it had started. Raises RunError that
-    names who makes the run.
+    names who makes the run, or a folder that cannot be written to.
     """
     path, begun = folder / RUNNING, time.monotonic()
     while True:
-        file = path.open("a+", encoding="utf-8")
+        file = _opened(path)
         maker = _read(file)
         if _lock(file, maker) and _is_still(path, file):
             _sign(file)
@@ -76,6 +76,14 @@ def hold(folder: Path) -> IO | None:
         if maker and maker.is_ours:
             return None
         _wait(folder, maker, begun)
+
+
+def _opened(path: Path) -> IO:
+    try:
+        return path.open("a+", encoding="utf-8")
+    except OSError as error:
+        said = f"{shown(path.parent)} cannot be written to ({error.strerror})"
+        raise RunError(f"{said}: name another folder by --outputs") from None
 
 
 def _wait(folder: Path, maker: Maker | None, begun: float) -> None:

@@ -1,11 +1,13 @@
 """One process makes a run: the next one is told who, and the dead hold nothing."""
 
+import errno
 import fcntl
 import json
 import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -141,6 +143,16 @@ def test_whatever_stands_in_a_stale_file_is_taken_over(tmp_path, text):
     assert maker_of(tmp_path) is None
     with held(tmp_path):
         assert maker_of(tmp_path).process == os.getpid()
+
+
+def test_outputs_that_are_read_only_are_named(tmp_path, monkeypatch):
+    def read_only(path, *_, **__):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "open", read_only)
+    said = "cannot be written to .Read-only file system.: name another folder by --out"
+    with pytest.raises(RunError, match=said):
+        hold(tmp_path)
 
 
 def test_without_locks_who_lives_here_is_known(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from reidrun.runs.locks import is_running, maker_of
 from reidrun.runs.progress import last_line, progress_of
 from reidrun.runs.stopping import STOPPED
 
+SECONDS = 300  # until a kernel has imported all, on a busy machine
 TESTS = Path(__file__).parents[1]
 STEPS = len(toy_loader())
 EPOCHS, STEP = 3, 2 * STEPS + 2  # of the training, and where it waits at the gate
@@ -82,6 +83,7 @@ class House:
 
     def __init__(self, root: Path) -> None:
         self.root, self.outputs = root, root / "outputs"
+        self.started: list[subprocess.Popen] = []
         (root / "notebooks/toy.ipynb").write_text(json.dumps(notebook(CELLS)))
         (root / "params/base.yaml").write_text(BASE)
         self.outputs.mkdir()
@@ -94,21 +96,26 @@ class House:
         self.folder = self.outputs / f"plaza/toy/full+epochs={EPOCHS}-s0"
 
     def start(self, words: list[str]) -> subprocess.Popen:
-        return subprocess.Popen(
+        command = subprocess.Popen(
             [sys.executable, "-c", BEGIN, self.root, *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self.started.append(command)
+        return command
 
     def kernel(self, place: str) -> int:
         """Wait until the training is at the gate; return the kernel's process."""
         path = self.outputs / "kernel"
-        assert wait_until(lambda: path.is_file() and path.read_text().endswith(place))
+        is_there = wait_until(
+            lambda: path.is_file() and path.read_text().endswith(place), SECONDS
+        )
+        assert is_there
         return int(path.read_text().split()[0])
 
     def end(self, command: subprocess.Popen) -> tuple[int, str]:
-        said, _ = command.communicate(timeout=120)
+        said, _ = command.communicate(timeout=SECONDS)
         return command.returncode, said
 
     def finish(self) -> None:
@@ -128,7 +135,12 @@ def house(toy_root, monkeypatch):
     paths = os.pathsep.join([str(TESTS.parent), str(TESTS)])
     monkeypatch.setenv("PYTHONPATH", paths)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    return House(toy_root)
+    made = House(toy_root)
+    yield made
+    for command in made.started:
+        if command.poll() is None:
+            command.kill()
+            command.communicate()
 
 
 def assert_stopped_not_failed(house, kept):
