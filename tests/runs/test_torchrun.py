@@ -15,8 +15,8 @@ from reidrun.cli import main as cli
 from reidrun.runs import execute, torchrun
 from reidrun.runs.environment import ROOT
 from reidrun.runs.errors import ParameterError, RunError
+from reidrun.runs.locks import is_running
 from reidrun.runs.plans import make_plan
-from reidrun.runs.progress import is_running
 
 CELLS = {
     "parameters": 'seed: int = 0  # of all, in [0, inf)\nrun_dir: str = ""  # place',
@@ -24,6 +24,10 @@ CELLS = {
     "from reidlib import processes\nfrom reidlib.files import write_text\n"
     "pids = Path(run_dir).parent / 'pids'\npids.mkdir(exist_ok=True)\n"
     "_ = (pids / str(processes.number())).write_text(str(os.getpid()))",
+    "hold": "from reidrun.runs.locks import hold, is_running\n"
+    "if processes.is_main():\n"
+    "    assert is_running(Path(run_dir)), 'who asked for it holds the run'\n"
+    "    assert hold(Path(run_dir)) is None, 'and for this kernel, too'",
     "save": "text = f'{{\"count\": {processes.count()}}}'\n"
     "write_text(Path(run_dir, 'metrics.json'), text)",
 }
