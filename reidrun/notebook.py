@@ -156,6 +156,11 @@ class NotebookRun:
         """The paper's own rows of one of its tables, as printed."""
         return published(HEADLINES[self.paper].paper, table)
 
+    def beside(self, table: str, scores: Mapping[Tested, "Scores"]) -> pd.DataFrame:
+        """The same, and a row of ours in columns of its own, never in one of theirs."""
+        data_root = self.checked["data_root"]
+        return tables.beside_printed(self.published(table), scores, data_root)
+
     def save(
         self,
         *,

@@ -43,6 +43,30 @@ def percent_table(
     return labelled(percent, map(benchmark_of, scores), data_root)
 
 
+def beside_printed(
+    printed: pd.DataFrame,
+    scores: Mapping[Tested, "Scores"],
+    data_root: str | None = None,
+) -> pd.DataFrame:
+    """A paper's table, and under it a row of what a run scored, in columns of its own.
+
+    printed   as `published` gives it; ours are scored by those of its metrics we know
+    scores    by benchmark, or by a benchmark and how else it was searched
+    Cells are text, in percent, "" where there is nothing.
+    """
+    known = {in_print: name for name, in_print in PAPERS_METRICS.items()}
+    metrics = [name for name in printed.columns.unique(1) if name in known]
+    ours = {}
+    for tested, score in scores.items():
+        shown = pictures(shown_in(benchmark_of(tested), data_root))
+        found, head = summary(score), f"ours, {row_name(tested)} ({shown})"
+        ours |= {(head, m): f"{100 * found[known[m]]:.1f}" for m in metrics}
+    theirs = printed.rename(columns=lambda name: f"paper, {name}", level=0)
+    words = theirs.map("{:.1f}".format).where(theirs.notna())
+    row = pd.DataFrame([ours], ["this run"], columns=pd.MultiIndex.from_tuples(ours))
+    return pd.concat([words, row]).fillna("")
+
+
 def labelled(
     table: pd.DataFrame, benchmarks: Iterable[str], data_root: str | None = None
 ) -> pd.DataFrame:

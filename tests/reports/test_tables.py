@@ -3,10 +3,12 @@
 import pandas as pd
 from toys.small_study import HERE, save, scored
 
+from reidrun.reports.published import published
 from reidrun.reports.study import Measure
 from reidrun.reports.tables import (
     BEFORE,
     beside_paper,
+    beside_printed,
     folded,
     learning,
     measured,
@@ -121,3 +123,25 @@ def test_what_a_row_never_learned_is_left_empty(gather, outputs):
     assert found.tolist() == ["", "1.50\u00a0±\u00a00.00", ""]
     found = learning(gather(), "identity")["trained on plaza", "last epoch"]
     assert found.tolist() == ["4.00\u00a0±\u00a00.00", "", ""]
+
+
+def test_a_run_stands_under_a_paper_s_table_in_columns_of_its_own():
+    found = scored([0.5, 0.75, float("nan"), 0.25], [1, 3, 0, 2])
+    scores = {"plaza": found, ("plaza", "re-ranked"): found}
+    partial = published("RGANet", "Table II")
+    table = beside_printed(partial, scores)
+    assert table.index.tolist() == [*partial.index, "this run"]
+    ours = "ours, plaza (drawn pedestrians)"
+    again = "ours, plaza re-ranked (drawn pedestrians)"
+    assert table.columns.tolist() == [
+        *((f"paper, {name}", metric) for name, metric in partial.columns),
+        *((head, metric) for head in (ours, again) for metric in ("R1", "R3")),
+    ]
+    assert table.loc["this run", ours].tolist() == ["33.3", "100.0"]
+    assert (table.loc["this run", f"paper, {partial.columns[0][0]}"] == "").all()
+    assert (table.loc[partial.index, ours] == "").all(axis=None)
+    name, metric = partial.columns[0]
+    theirs = table.loc["RGANet", (f"paper, {name}", metric)]
+    assert theirs == f"{partial.loc['RGANet', (name, metric)]:.1f}"
+    with_map = beside_printed(published("RGANet", "Table V"), scores)
+    assert with_map.loc["this run", (ours, "mAP")] == "50.0"
