@@ -21,7 +21,7 @@ from reidlib.files import write_text
 from reidrun.runs.errors import ParameterError, RunError
 from reidrun.runs.execute import execute_page
 from reidrun.runs.locks import inherited
-from reidrun.runs.stopping import as_interrupt, interrupt_without_stdin
+from reidrun.runs.stopping import Stopped, as_interrupt, interrupt_without_stdin
 from reidrun.runs.sweep import threads
 
 PATIENCE_SECONDS = 60  # for processes that were told to stop
@@ -70,8 +70,8 @@ def execute_together(
 ) -> str:
     """Execute a notebook in several processes, as `execute_page` does in one.
 
-    Raises RunError with the end of the error of the process that failed first. None of
-    them outlives this one.
+    Raises RunError with the end of the error of the process that failed first, and
+    Stopped where a kernel of theirs was told to stop. None of them outlives this one.
     """
     with tempfile.TemporaryDirectory(prefix="reid-") as folder:
         scratch = Path(folder)
@@ -80,6 +80,8 @@ def execute_together(
         write_text(scratch / "order.json", json.dumps(order))
         code = _launch(scratch, count, show=log)
         told = _told(scratch)
+        for said in filter(None, (told[number]["stopped"] for number in sorted(told))):
+            raise Stopped(said)
         if code or 0 not in told:
             raise _failure(told, scratch / "log", code)
         return told[0]["spent"]
@@ -87,7 +89,7 @@ def execute_together(
 
 def _launch(scratch: Path, count: int, *, show: bool) -> int:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", str(count)]
+    command += ["--nproc-per-node", str(count), "--log-dir", str(scratch / "logs")]
     command += ["-m", "reidrun.runs.torchrun", str(scratch / "order.json")]
     env = {"TORCH_CPP_LOG_LEVEL": "ERROR", **os.environ}  # its warnings fill the page
     env["OMP_NUM_THREADS"] = str(threads(count))
@@ -139,7 +141,7 @@ def main() -> None:
     threading.Thread(target=interrupt_without_stdin, daemon=True).start()
     is_main = processes.is_main()
     output = Path(order["output"]) if is_main else path.with_name(f"{number}.ipynb")
-    told = {"spent": "", "error": "", "whole": ""}
+    told = {"spent": "", "error": "", "whole": "", "stopped": ""}
     try:
         told["spent"] = execute_page(
             Path(order["notebook"]),
@@ -149,8 +151,10 @@ def main() -> None:
         )
     except RunError as error:
         told |= {"error": str(error), "whole": str(error.__cause__ or error)}
+    except Stopped as stopped:
+        told["stopped"] = str(stopped)
     path.with_name(f"{number}.told").write_text(json.dumps(told), "utf-8")
-    sys.exit(1 if told["error"] else 0)
+    sys.exit(1 if told["error"] or told["stopped"] else 0)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from reidrun.runs.environment import ROOT
 from reidrun.runs.errors import ParameterError, RunError
 from reidrun.runs.locks import is_running
 from reidrun.runs.plans import make_plan
+from reidrun.runs.stopping import Stopped
 
 CELLS = {
     "parameters": 'seed: int = 0  # of all, in [0, inf)\nrun_dir: str = ""  # place',
@@ -80,6 +81,18 @@ def test_one_that_fails_ends_all_with_what_it_says(tmp_path):
     assert log.startswith("in process 1: ")
     assert 'raise OSError("cannot read 0001.jpg")' in log
     assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_a_kernel_that_is_told_to_stop_stops_all(tmp_path, monkeypatch):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    stopped = "\nimport signal\nif processes.number() == 1:\n    "
+    stopped += "os.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(300)"
+    with pytest.raises(Stopped, match="told to stop by SIGTERM: the same command goes"):
+        execute_in_two(tmp_path, CELLS | {"who": CELLS["who"] + stopped})
+    assert not (tmp_path / "run" / "error.log").exists(), "nothing has failed"
+    assert not list(scratch.glob("torchelastic_*")), "torchrun leaves nothing"
 
 
 def told(**errors: str) -> dict[int, dict[str, str]]:
