@@ -29,7 +29,7 @@ from reidrun.runs.errors import ParameterError, RunError
 from reidrun.runs.stopping import STOPPED, Stopped, listen
 
 INTERRUPTED = 130
-TRAINING = ("run", "sweep")  # what a queue may stop, and start again
+TRAINING = ("run", "sweep", "study")  # what a queue may stop, and start again
 COMMANDS = {  # the module of each, imported when its command is given; and its help
     "run": ("run", "run the notebooks of papers"),
     "sweep": ("sweep", "run an ablation: variants by seeds"),

@@ -1,5 +1,7 @@
 """`reid study`: what it lists, what it runs, and how it stops."""
 
+import os
+import signal
 import sys
 
 import pytest
@@ -12,6 +14,7 @@ from reidrun.runs import missing, sweep
 from reidrun.runs.environment import ROOT
 from reidrun.runs.errors import ParameterError
 from reidrun.runs.plans import make_plan
+from reidrun.runs.stopping import STOPPED
 
 STUDY = """\
 parts:
@@ -111,6 +114,16 @@ def test_ctrl_c_stops_and_says_how_to_go_on(reid, monkeypatch):
     code, _, err = reid("--run")
     said = "reid: interrupted; the same command goes on\n"
     assert (code, err) == (cli.INTERRUPTED, said)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_queue_that_stops_it_is_told_to_try_again(reid, monkeypatch, number):
+    monkeypatch.setattr(
+        "reidrun.cli.study.say", lambda *_: os.kill(os.getpid(), number)
+    )
+    code, _, err = reid("--run")
+    said = f"reid: told to stop by {number.name}: the same command goes on\n"
+    assert (code, err) == (STOPPED, said)
 
 
 def test_weights_that_are_not_shipped_are_told_before_anything_is_trained(monkeypatch):
