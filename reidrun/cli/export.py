@@ -9,11 +9,12 @@ from reidlib import embedder as embedders
 from reidlib import exporting, scoring
 from reidlib.benchmarks import DataError, load_benchmark
 from reidlib.embedder import Embedder
+from reidlib.reading import shown
 from reidrun.cli.arguments import add_folder
 from reidrun.cli.messages import say, short
 from reidrun.reports import model_card
 from reidrun.runs.errors import RunError
-from reidrun.runs.folder import summary
+from reidrun.runs.folder import MARKS, summary
 
 SMALL = "small"
 
@@ -35,10 +36,11 @@ def describe(command: argparse.ArgumentParser, root: Path) -> None:
 def export(args: argparse.Namespace, root: Path) -> int:
     """Write the model, once it is seen to give what the run's model gives."""
     out = args.out or args.run
-    if args.to == SMALL and out.resolve() == args.run.resolve():
-        raise RunError(f"{SMALL} would replace the run's own weights: give --out DIR")
+    if args.to == SMALL:
+        _refuse_runs(out, args.run)
     try:
         embedder = embedders.load(args.run, "cpu")
+        _make(out)
         if args.to == SMALL:
             return _export_small(embedder, out, args.data)
         path, difference = exporting.export(embedder, out, args.to)
@@ -48,6 +50,23 @@ def export(args: argparse.Namespace, root: Path) -> int:
     size = path.stat().st_size / 1e6
     say(f"{short(path)}: {size:.1f} MB; at most {difference:.0e} off in {tried}")
     return 0
+
+
+def _refuse_runs(out: Path, run: Path) -> None:
+    """Raise RunError where weights in 8 bits would replace those of a run."""
+    if out.resolve() == run.resolve():
+        raise RunError(f"{SMALL} would replace the run's own weights: give --out DIR")
+    if any((out / name).exists() for name in MARKS):
+        said = f"{shown(out)} holds another run, whose weights {SMALL} would replace"
+        raise RunError(f"{said}: give another --out")
+
+
+def _make(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        said = f"{shown(out)} cannot be made ({error.strerror})"
+        raise RunError(f"{said}: give another --out") from None
 
 
 def _export_small(embedder: Embedder, out: Path, data_root: Path) -> int:

@@ -141,6 +141,20 @@ def test_a_small_copy_is_scored_anew_and_has_a_card(reid, run, tmp_path, monkeyp
     assert "weights in 8 bits" in (tmp_path / "made" / "model.md").read_text()
 
 
+def test_a_copy_never_takes_the_place_of_a_run_or_a_file(reid, run, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("metrics.json", "model.safetensors"):
+        (other / name).write_text("another run")
+    code, _, err = reid("export", run, "--to", "small", "--out", other)
+    assert code == 2 and "holds another run, whose weights small would replace" in err
+    assert (other / "model.safetensors").read_text() == "another run"
+    for kind in ("small", "torch"):
+        place = other / "metrics.json" / "made"
+        code, _, err = reid("export", run, "--to", kind, "--out", place)
+        assert code == 2 and "made cannot be made (Not a directory): give ano" in err
+
+
 def test_pictures_of_a_phone_are_found_upright(reid, run, photographs, tmp_path):
     folder = tmp_path / "phone"
     folder.mkdir()
