@@ -30,11 +30,17 @@ READABLE = 0o644  # safetensors writes files that only their owner can read
 def write_checkpoint(contents: Mapping[str, object], path: Path) -> None:
     """Save tensors and plain values to path.
 
-    A killed process leaves the old file or the new one, never a torn one.
+    A killed process leaves the old file or the new one, never a torn one. Raises
+    OSError where it cannot be written, as on a full disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as temporary, temporary.open("wb") as file:
-        torch.save(dict(contents), file)
+        try:
+            torch.save(dict(contents), file)
+        except RuntimeError as error:  # of torch's writer, behind that of the disk
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def write_tensors(

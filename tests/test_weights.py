@@ -1,6 +1,7 @@
 import os
 import pickle
 import random
+import resource
 from collections import OrderedDict
 from pathlib import Path
 
@@ -258,3 +259,18 @@ def test_what_holds_no_weights_is_named_for_what_it_is(tmp_path, content, said, 
         torch.save(content, path)
     with pytest.raises(ValueError, match=rf"weights\{suffix} {said}"):
         read_weights(path)
+
+
+def test_a_disk_that_fills_up_is_what_is_said_not_what_torch_makes_of_it(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    write_checkpoint({"kept": 1}, path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as error:
+            write_checkpoint({"model": torch.ones(1_000_000)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert error.value.filename == str(path)
+    assert read_checkpoint(path) == {"kept": 1}
+    assert [found.name for found in tmp_path.iterdir()] == ["checkpoint.pt"]
