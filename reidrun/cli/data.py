@@ -84,7 +84,9 @@ def show_tree(args: argparse.Namespace) -> None:
         say("")
     if name in benchmarks.TRAINED_ON:
         say(f"{_wrapped(benchmarks.training_fault(name))}\n")
-    said = benchmarks.PROTOCOLS[name], benchmarks.TERMS[name], NO_DOWNLOAD
+    said = [benchmarks.PROTOCOLS[name], benchmarks.TERMS[name]]
+    if name in benchmarks.PUBLISHED:
+        said.append(NO_DOWNLOAD)
     say("\n\n".join(map(_wrapped, said)))
 
 

@@ -3,11 +3,11 @@
 from reidlib import pedestrians, rendered
 
 _DRAWN = """\
-<data_root>/{name}/                 drawn on first use; nothing to fetch
+<data_root>/{name}/                 drawn on first use, by any run
   bounding_box_train/ query/ bounding_box_test/     as in Market-1501
   masks/<split>/*.png captions.jsonl about.json"""
 _RENDERED = """\
-<data_root>/{name}/                 unpacked on first use, if shipped
+<data_root>/{name}/                 unpacked by the first run, if shipped
 or, as `reid data render {name} <folder>` writes it
   bounding_box_train/ query/ bounding_box_test/     as in Market-1501
   masks/<split>/*.png details/<split>/*.png captions.jsonl scenes/*.jpg about.json"""
