@@ -129,7 +129,8 @@ def read_settings(folder: Path) -> dict[str, Any]:
     path = folder / SETTINGS
     if not path.is_file():
         said = "its run is not finished, or older than models that are kept"
-        raise FileNotFoundError(f"no {SETTINGS} in {shown(folder)}: {said}; run it")
+        remedy = "run it, with --fresh if it has scores already"
+        raise FileNotFoundError(f"no {SETTINGS} in {shown(folder)}: {said}; {remedy}")
     settings = read_json(path, REMEDY)
     if settings.get("format") != FORMAT:
         raise ValueError(

@@ -155,7 +155,7 @@ def test_what_cannot_be_embedded_is_named(small, tmp_path):
 
 
 def test_a_folder_without_a_model_or_with_another_one_is_refused(small, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no model.json in .*: its run is not"):
+    with pytest.raises(FileNotFoundError, match="no model.json in .* with --fresh"):
         reidlib.load(tmp_path)
     settings = json.loads((small / SETTINGS).read_text())
     weights = (small / WEIGHTS).read_bytes()

@@ -34,8 +34,8 @@ def evaluate(args: argparse.Namespace, root: Path) -> int:
     folder = find_run(args.run, args.outputs)
     names = list(dict.fromkeys(place_of(name, args.data) for name in args.on))
     try:
+        embedder = embedders.load(folder, args.device)  # a set may take minutes to draw
         sets = {name: load_benchmark(name, args.data) for name in names}
-        embedder = embedders.load(folder, args.device)
     except DataError as error:
         raise ParameterError(str(error)) from error
     except (FileNotFoundError, ValueError, RuntimeError) as error:

@@ -88,6 +88,13 @@ def test_a_finished_run_is_tested_on_other_sets(crops, outputs, tmp_path, capsys
     assert "it has no metrics.json" in capsys.readouterr().err
 
 
+def test_a_run_without_a_model_is_refused_before_anything_is_drawn(tmp_path, capsys):
+    (tmp_path / "metrics.json").write_text("{}")
+    data = tmp_path / "data"
+    assert reid("evaluate", tmp_path, "--on", "smoke", "--data", data) == 2
+    assert "no model.json" in capsys.readouterr().err and not data.exists()
+
+
 def test_fanet_without_cameras_is_refused_before_it_starts(crops, tmp_path, capsys):
     asked = ("--on", "own:park", "--data", crops, "--outputs", tmp_path / "out")
     assert reid("run", "fanet", *asked, "--scale", "tiny") == 2
