@@ -68,6 +68,12 @@ def add_folder(
     command.add_argument(option, type=Path, default=default, metavar="DIR", help=words)
 
 
+def run_folder(place: Path, outputs: Path) -> Path:
+    """The folder of a run, named as seen from here or, as in `reid status`, there."""
+    inside = outputs / place
+    return inside if inside.is_dir() and not place.exists() else place
+
+
 def find_run(place: Path, outputs: Path) -> Path:
     """The folder of a finished run, named as seen from here or from the outputs.
 

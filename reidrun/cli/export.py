@@ -10,7 +10,7 @@ from reidlib import exporting, scoring
 from reidlib.benchmarks import DataError, load_benchmark
 from reidlib.embedder import Embedder
 from reidlib.reading import shown
-from reidrun.cli.arguments import add_folder
+from reidrun.cli.arguments import add_folder, run_folder
 from reidrun.cli.messages import say, short
 from reidrun.reports import model_card
 from reidrun.runs.errors import RunError
@@ -35,11 +35,12 @@ def describe(command: argparse.ArgumentParser, root: Path) -> None:
 
 def export(args: argparse.Namespace, root: Path) -> int:
     """Write the model, once it is seen to give what the run's model gives."""
-    out = args.out or args.run
+    run = run_folder(args.run, root / "outputs")
+    out = args.out or run
     if args.to == SMALL:
-        _refuse_runs(out, args.run)
+        _refuse_runs(out, run)
     try:
-        embedder = embedders.load(args.run, "cpu")
+        embedder = embedders.load(run, "cpu")
         _make(out)
         if args.to == SMALL:
             return _export_small(embedder, out, args.data)

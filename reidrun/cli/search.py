@@ -11,7 +11,7 @@ from reidlib.benchmarks import USE
 from reidlib.files import write_text
 from reidlib.photo_search import Embedded, embed_pictures, find_pictures, ranked
 from reidlib.reading import shown
-from reidrun.cli.arguments import Whole
+from reidrun.cli.arguments import Whole, run_folder
 from reidrun.cli.messages import complain, say, short
 from reidrun.reports.search_page import search_page
 from reidrun.runs.errors import RunError
@@ -40,10 +40,11 @@ def search(args: argparse.Namespace, root: Path) -> int:
     """Embed, rank, and write a table and a page; say what was left out."""
     if args.count < 1:
         raise RunError(f"argument --count: {args.count} is not at least 1")
-    refuse_outputs(args.out, args.run, root)
+    run = run_folder(args.run, root / "outputs")
+    refuse_outputs(args.out, run, root)
     try:
         places = [find_pictures(place) for place in (args.query, args.gallery)]
-        model = embedders.load(args.run, args.device)
+        model = embedders.load(run, args.device)
         make_folder(args.out)
         say("\n".join(USE))
         embedded = [embed_pictures(model, p.paths, cache=args.out) for p in places]
@@ -58,7 +59,7 @@ def search(args: argparse.Namespace, root: Path) -> int:
     page = search_page(
         ranking,
         model.settings,
-        run="/".join(args.run.resolve().parts[-3:]),
+        run="/".join(run.resolve().parts[-3:]),
         pictures=len(gallery.paths),
         left_out=left_out,
     )

@@ -110,6 +110,16 @@ def test_what_cannot_be_searched_is_said_in_a_line(
     assert code == 2 and message in err and "Traceback" not in err
 
 
+def test_a_run_is_named_as_reid_status_names_it(reid, run, photographs, tmp_path):
+    kept = tmp_path / "outputs" / "plaza" / "toy" / "full-s0"
+    shutil.copytree(run, kept)
+    places = "--query", photographs / "who", "--gallery", photographs / "where"
+    code, out, err = reid("search", "plaza/toy/full-s0", *places)
+    assert code == 0 and (tmp_path / "search" / "ranking.csv").is_file(), out + err
+    code, _, err = reid("export", "plaza/toy/full-s0", "--to", "small")
+    assert code == 2 and "would replace the run's own weights" in err
+
+
 def test_an_export_says_how_near_it_is(reid, run, tmp_path):
     code, out, err = reid("export", run, "--to", "torch", "--out", tmp_path / "made")
     assert code == 0, err
