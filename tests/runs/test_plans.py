@@ -133,7 +133,6 @@ def test_a_value_is_one_of_the_choices_that_the_schema_names(toy_root):
     ("value", "said"),
     [
         ("", ""),
-        ("openai", ""),
         ("weights.pt", ""),  # as the notebook sees it
         ("opnai", "no file opnai, seen from notebooks/; did you mean openai?"),
         ("../no.pt", "notebooks/; give tiny, openai, or the full path of a file"),
