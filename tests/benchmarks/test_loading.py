@@ -9,7 +9,14 @@ from PIL import Image
 from toys.small_sets import counts_of, write_picture, write_set
 
 from reidlib import benchmarks as readers
-from reidlib.benchmarks import Counts, DataError, check, load_benchmark, read_market1501
+from reidlib.benchmarks import (
+    Counts,
+    DataError,
+    check,
+    counts,
+    load_benchmark,
+    read_market1501,
+)
 from reidlib.benchmarks.readers import folders as files
 from reidlib.pedestrians import RECIPES
 from reidlib.pedestrians.benchmark import Recipe
@@ -198,6 +205,7 @@ def test_an_unknown_benchmark_is_answered_by_the_nearest(tmp_path):
 
 def test_a_drawn_set_is_drawn_when_it_is_absent(tmp_path, monkeypatch):
     monkeypatch.setitem(RECIPES, "smoke", FEW)
+    monkeypatch.setattr(counts, "_of_recipe", counts._of_recipe.__wrapped__)  # no cache
     with pytest.raises(DataError, match="no data in"):
         check("smoke", tmp_path)
     found = load_benchmark("smoke", tmp_path / "new" / "data")
