@@ -11,7 +11,7 @@ test check: export TQDM_DISABLE := 1
 .PHONY: demo test lab check format results site gallery bench
 
 demo:  ## install; train all four papers on a small drawn set; pages, a table, what it took
-	@$(PYTHON) bench/timed.py 'installation=$(MAKE) --no-print-directory .venv/ready' 'four papers=$(BIN)/reid run fanet rganet flannet fba --on plaza_small --outputs outputs/demo --html'
+	@$(PYTHON) bench/timed.py 'installation=$(MAKE) --no-print-directory .venv/ready' 'four papers=$(BIN)/reid run fanet rganet flannet fba --on plaza_small --outputs outputs/demo --html --jobs 2'
 
 test: .venv/ready  ## all tests, doctests and every notebook
 	$(BIN)/pytest -q -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=600 --nbval-kernel-startup-timeout=300 tests reidlib reidrun notebooks

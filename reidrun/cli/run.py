@@ -11,8 +11,8 @@ from reidlib.benchmarks import TITLES
 from reidrun.cli.arguments import Whole, add_values, list_names
 from reidrun.cli.messages import complain, point_at, say, short
 from reidrun.reports import records
-from reidrun.runs import execute, params, stopping, torchrun
-from reidrun.runs.errors import RunError
+from reidrun.runs import execute, params, stopping, sweep, torchrun
+from reidrun.runs.errors import ParameterError, RunError
 from reidrun.runs.folder import is_complete, make_folder, throw_away
 from reidrun.runs.locks import refuse_running
 from reidrun.runs.missing import refuse_missing_files
@@ -23,7 +23,6 @@ from reidrun.runs.plans import (
     refuse_other_parameters,
 )
 from reidrun.runs.records import read_record
-from reidrun.runs.sweep import missing
 
 
 def describe(command: argparse.ArgumentParser, root: Path) -> None:
@@ -42,6 +41,8 @@ def describe(command: argparse.ArgumentParser, root: Path) -> None:
     add("--log", action="store_true", help="show what the cells print")
     words = "keep the state of the training, which a finished run no longer needs"
     add("--keep-checkpoint", action="store_true", help=words)
+    words = "so many papers side by side, with a share of the cores each"
+    add("--jobs", action=Whole, default=1, metavar="N", help=words)
     words = "train in so many processes of this machine, with a GPU each"
     add("--processes", action=Whole, default=1, metavar="N", help=words)
     command.set_defaults(command=run_papers)
@@ -52,6 +53,7 @@ def run_papers(args: argparse.Namespace, root: Path) -> int:
 
     Ends with a table and the files to open.
     """
+    _check_jobs(args)
     plans = [
         make_plan(
             root,
@@ -69,7 +71,7 @@ def run_papers(args: argparse.Namespace, root: Path) -> int:
     ]
     for plan in plans:
         torchrun.check_processes(args.processes, plan.parameters)
-    refuse_missing_files(plans if args.fresh else missing(plans))
+    refuse_missing_files(plans if args.fresh else sweep.missing(plans))
     for plan in plans:
         refuse_running(plan.folder)
         if not args.fresh:
@@ -78,7 +80,8 @@ def run_papers(args: argparse.Namespace, root: Path) -> int:
         if args.fresh:
             throw_away(plan.folder)
         make_folder(plan.folder)
-    done = [plan for plan in plans if _carry_out(plan, args)]
+    failed = _side_by_side(plans, args.jobs) if args.jobs > 1 else set()
+    done = [p for p in plans if p.folder not in failed and _carry_out(p, args)]
     if done:
         table = records.score_table(pd.DataFrame(_rows(done, args)))
         say(f"\n{table.to_string(index=False)}\n")
@@ -88,10 +91,29 @@ def run_papers(args: argparse.Namespace, root: Path) -> int:
     return 0 if len(done) == len(plans) else 1
 
 
+def _check_jobs(args: argparse.Namespace) -> None:
+    """Raise ParameterError for what is said or kept of one run at a time only."""
+    sweep.check_jobs(args.jobs)
+    alone = {"--log": args.log, "--keep-checkpoint": args.keep_checkpoint}
+    alone["--processes"] = args.processes > 1
+    for name in [name for name, given in alone.items() if given and args.jobs > 1]:
+        raise ParameterError(f"jobs: {args.jobs}, but {name} is for one run at a time")
+
+
+def _side_by_side(plans: Sequence[Plan], jobs: int) -> set[Path]:
+    """Run what is missing, `jobs` at a time; return the folders of what failed."""
+    failures = sweep.run(plans, jobs, say)
+    for plan, message in failures:
+        complain(f"{plan.title} failed: {message}")
+        point_at(plan.folder, execute.NOTEBOOK, execute.ERROR_LOG)
+    return {plan.folder for plan, _ in failures}
+
+
 def _carry_out(plan: Plan, args: argparse.Namespace) -> bool:
     stopping.check()
     if is_complete(plan.folder):
-        say(f"{plan.title}: already there")
+        if args.jobs == 1:
+            say(f"{plan.title}: already there")
         kept = args.keep_checkpoint
         execute.tidy_finished(plan.notebook, plan.folder, keep_checkpoint=kept)
     else:

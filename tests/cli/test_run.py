@@ -59,3 +59,25 @@ def test_nor_for_a_sweep(house, capsys):
     assert cli.main(words, house) != 0
     assert "milestones are [4, 2]" in capsys.readouterr().err
     assert not (house / "outputs").exists()
+
+
+def test_papers_run_side_by_side(toy_root, capsys):
+    for path in [*toy_root.rglob("toy.*"), *toy_root.rglob("tiny@toy.yaml")]:
+        other = path.read_text().replace("toy", "other")
+        path.with_name(path.name.replace("toy", "other")).write_text(other)
+    words = ["run", "toy", "other", "--on", "plaza", "--jobs", "2"]
+    words += ["--outputs", str(toy_root / "outputs")]
+    assert cli.main(words, toy_root) == 0
+    out = capsys.readouterr().out
+    assert "[2/2]" in out and "other on plaza, full-s0: " in out
+    for paper in ("toy", "other"):
+        assert (toy_root / f"outputs/plaza/{paper}/full-s0/metrics.json").is_file()
+
+
+@pytest.mark.parametrize("also", ["--log", "--keep-checkpoint", "--processes=2"])
+def test_what_is_for_one_run_at_a_time_is_refused(toy_root, capsys, also):
+    words = ["run", "toy", "--on", "plaza", "--jobs", "2", also]
+    assert cli.main(words, toy_root) != 0
+    name = also.partition("=")[0]
+    assert f"jobs: 2, but {name} is for one run" in capsys.readouterr().err
+    assert not (toy_root / "outputs").exists()
