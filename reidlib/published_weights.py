@@ -15,7 +15,6 @@ from huggingface_hub import hf_hub_download, snapshot_download, try_to_load_from
 from huggingface_hub.constants import HF_HUB_CACHE
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-PART = 2**22  # bytes that are read at a time
 IS_SHA256 = re.compile(r"[0-9a-f]{64}")  # as the hub names files that it has checked
 NEEDED = ["*.json", "*.jinja", "*.model", "*.safetensors", "*.txt"]
 
@@ -149,8 +148,5 @@ def _torch_hub() -> Path:
 
 def sha256_of(path: Path) -> str:
     """The sha256 of a file, in hexadecimal digits."""
-    found = hashlib.sha256()
     with path.open("rb") as file:
-        while part := file.read(PART):
-            found.update(part)
-    return found.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

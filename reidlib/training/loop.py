@@ -193,10 +193,10 @@ def _smaller_batch(batch: Batch, step: Step, shortage: Shortage) -> str:
     """Say which parameters make a step smaller, and how much; and what that changes."""
     people = len(batch.labels.unique())
     each, fitting = len(batch.labels) // people, max(2, shortage.fitting(people))
-    halved = "" if step.precision != "fp32" else "; or take precision bf16 for fp32"
+    cheaper = "" if step.precision != "fp32" else "; or take precision bf16 for fp32"
     return (
         f"Lower num_identities_per_batch from {people} to {fitting}"
-        f" (images_per_identity is {each}){halved}; or make images smaller. A smaller"
+        f" (images_per_identity is {each}){cheaper}; or make images smaller. A smaller"
         " batch is another training than the paper's, bf16 hardly is"
     )
 

@@ -14,7 +14,7 @@ from reidrun.cli.arguments import add_folder, run_folder
 from reidrun.cli.messages import say, short
 from reidrun.reports import model_card
 from reidrun.runs.errors import RunError
-from reidrun.runs.folder import MARKS, summary
+from reidrun.runs.folder import MARKS, make_folder, summary
 
 SMALL = "small"
 
@@ -41,7 +41,7 @@ def export(args: argparse.Namespace, root: Path) -> int:
         _refuse_runs(out, run)
     try:
         embedder = embedders.load(run, "cpu")
-        _make(out)
+        make_folder(out, "--out")
         if args.to == SMALL:
             return _export_small(embedder, out, args.data)
         path, difference = exporting.export(embedder, out, args.to)
@@ -60,14 +60,6 @@ def _refuse_runs(out: Path, run: Path) -> None:
     if any((out / name).exists() for name in MARKS):
         said = f"{shown(out)} holds another run, whose weights {SMALL} would replace"
         raise RunError(f"{said}: give another --out")
-
-
-def _make(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        said = f"{shown(out)} cannot be made ({error.strerror})"
-        raise RunError(f"{said}: give another --out") from None
 
 
 def _export_small(embedder: Embedder, out: Path, data_root: Path) -> int:

@@ -1,7 +1,9 @@
 """What a command says besides its results."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from reidlib.reading import printable, shown
 
@@ -22,6 +24,13 @@ def short(path: Path) -> str:
     """A path as seen from here, if it lies here."""
     path, here = path.resolve(), Path.cwd().resolve()
     return shown(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def complain_of(failures: Iterable[tuple[Any, str]], *names: str) -> None:
+    """Say which plans of runs failed and why, and name those files that are there."""
+    for plan, message in failures:
+        complain(f"{plan.title} failed: {message}")
+        point_at(plan.folder, *names)
 
 
 def point_at(folder: Path, *names: str) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from reidlib.benchmarks import TITLES
 from reidrun.cli.arguments import Whole, add_values, list_names
-from reidrun.cli.messages import complain, point_at, say, short
+from reidrun.cli.messages import complain, complain_of, point_at, say, short
 from reidrun.reports import records
 from reidrun.runs import execute, params, stopping, sweep, torchrun
 from reidrun.runs.errors import ParameterError, RunError
@@ -103,9 +103,7 @@ def _check_jobs(args: argparse.Namespace) -> None:
 def _side_by_side(plans: Sequence[Plan], jobs: int) -> set[Path]:
     """Run what is missing, `jobs` at a time; return the folders of what failed."""
     failures = sweep.run(plans, jobs, say)
-    for plan, message in failures:
-        complain(f"{plan.title} failed: {message}")
-        point_at(plan.folder, execute.NOTEBOOK, execute.ERROR_LOG)
+    complain_of(failures, execute.NOTEBOOK, execute.ERROR_LOG)
     return {plan.folder for plan, _ in failures}
 
 

@@ -45,7 +45,7 @@ def search(args: argparse.Namespace, root: Path) -> int:
     try:
         places = [find_pictures(place) for place in (args.query, args.gallery)]
         model = embedders.load(run, args.device)
-        make_folder(args.out)
+        make_folder(args.out, "--out")
         say("\n".join(USE))
         embedded = [embed_pictures(model, p.paths, cache=args.out) for p in places]
         query, gallery = embedded

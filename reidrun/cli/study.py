@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from reidrun.cli.arguments import Whole, add_folder
-from reidrun.cli.messages import complain, point_at, say
+from reidrun.cli.messages import complain, complain_of, say
 from reidrun.runs import execute, study_plan, sweep
 from reidrun.runs.plans import Plan
 
@@ -52,9 +52,7 @@ def show_study(args: argparse.Namespace, root: Path) -> int:
 
 def _run(plans: list[Plan], jobs: int) -> int:
     failures = study_plan.run_study(plans, jobs, say)
-    for plan, message in failures:
-        complain(f"{plan.title} failed: {message}")
-        point_at(plan.folder, execute.NOTEBOOK, execute.ERROR_LOG)
+    complain_of(failures, execute.NOTEBOOK, execute.ERROR_LOG)
     return 1 if failures else 0
 
 

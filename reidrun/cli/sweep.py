@@ -6,7 +6,7 @@ from pathlib import Path
 
 from reidlib.benchmarks import TITLES
 from reidrun.cli.arguments import Whole, add_values, list_names
-from reidrun.cli.messages import complain, point_at, say, short
+from reidrun.cli.messages import complain, complain_of, say, short
 from reidrun.runs import execute, params, sweep, workflow
 from reidrun.runs.errors import ParameterError, RunError
 
@@ -60,9 +60,7 @@ def run_sweep(args: argparse.Namespace, root: Path) -> int:
     else:
         queue = {"profile": profile, "jobs": args.jobs, "root": root}
         failures = workflow.run(plans, asked, **queue)
-    for plan, message in failures:
-        complain(f"{plan.title} failed: {message}")
-        point_at(plan.folder, execute.NOTEBOOK, execute.ERROR_LOG)
+    complain_of(failures, execute.NOTEBOOK, execute.ERROR_LOG)
     if args.scale or args.parameter:
         say("the ablation's page shows no runs with -p or --scale: not executed")
     shown = page is None or _write_page(page)

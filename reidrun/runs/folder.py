@@ -70,13 +70,13 @@ def pictures(*told: Mapping[str, Any]) -> str:
     return PICTURES[pictures_in(*told)] + ("" if known else NO_CAMERAS)
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder under the outputs; RunError where that is not possible."""
+def make_folder(folder: Path, option: str = "--outputs") -> None:
+    """Make a folder that an option names; RunError where that is not possible."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         said = f"{shown(folder)} cannot be made ({error.strerror})"
-        raise RunError(f"{said}: name another folder by --outputs") from None
+        raise RunError(f"{said}: name another folder by {option}") from None
 
 
 def benchmark_of(tested: Tested) -> str:

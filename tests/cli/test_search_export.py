@@ -162,7 +162,7 @@ def test_a_copy_never_takes_the_place_of_a_run_or_a_file(reid, run, tmp_path):
     for kind in ("small", "torch"):
         place = other / "metrics.json" / "made"
         code, _, err = reid("export", run, "--to", kind, "--out", place)
-        assert code == 2 and "made cannot be made (Not a directory): give ano" in err
+        assert code == 2 and "made cannot be made (Not a directory): name ano" in err
 
 
 def test_pictures_of_a_phone_are_found_upright(reid, run, photographs, tmp_path):
