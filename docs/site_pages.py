@@ -22,6 +22,7 @@ from reidrun.runs.folder import pictures
 from reidrun.runs.names import read_row_name, row_name
 
 EXECUTED = ("*/*/*/run.ipynb", "*/*/*.ipynb", "*/run.ipynb", "*.ipynb")
+EXECUTED += ("benchmarks/*.ipynb",)
 SETUP = {"check", "imports", "setup"}  # cells that a reader may skip
 HIDDEN = {"parameters", "injected-parameters"}  # tags of such
 EQUATION = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)

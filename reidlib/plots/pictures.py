@@ -41,8 +41,8 @@ PLAIN: Normalisation = (0.0, 1.0)
 FONT_SIZE = 8  # of captions, in points
 LETTER, LINE = 0.07, 0.16  # inches that a letter and a line of a caption take
 LABELS = [COLORS[place] for place in (7, 8, 0, 3, 2, 4, 9, 1, 6, 5)]  # gray comes first
-MANY_LABELS = sns.color_palette("tab20").as_hex()
-MANY_LABELS = MANY_LABELS[14:16] + MANY_LABELS[:14] + MANY_LABELS[16:]  # gray, too
+TWENTY = sns.color_palette("tab20").as_hex()
+MANY_LABELS = [*TWENTY[14:16], *TWENTY[:14], *TWENTY[16:]]  # the same
 BAR = 0.75  # inches of a bar of colours with its words
 TILE, MARGIN = 0.8, 0.12  # inches: a picture's width, 64 pixels, and what is between
 
