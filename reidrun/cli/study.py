@@ -24,6 +24,8 @@ def describe(command: argparse.ArgumentParser, root: Path) -> None:
         "runs side by side (%(default)s); they share the cores unless OMP_NUM_THREADS"
     )
     add("--jobs", action=Whole, default=1, metavar="N", help=f"{text} is set")
+    text = "folder in which images are kept decoded, for runs that read them often"
+    add("--image-cache", type=Path, metavar="DIR", help=text)
     add_folder(command, "--data", root / "data", "that holds the benchmarks' folders")
     add_folder(command, "--outputs", root / "outputs", "of the runs")
     command.set_defaults(command=show_study)
@@ -33,7 +35,9 @@ def show_study(args: argparse.Namespace, root: Path) -> int:
     """Say what is missing; with --run make it instead."""
     sweep.check_jobs(args.jobs)
     places = args.outputs.resolve(), args.data.resolve()
-    parts = study_plan.plan_study(*places, args.parts, root)
+    parts = study_plan.plan_study(
+        *places, args.parts, root, image_cache=args.image_cache
+    )
     plans = [plan for part in parts.values() for plan in part]
     held_up = study_plan.held_up(plans)
     lacking = {plan.folder for found in held_up.values() for plan in found}

@@ -5,7 +5,7 @@ plans that `reid run` and `reid sweep` make, so it does not matter which of the 
 made a run, or where it was stopped.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -92,10 +92,13 @@ def plan_study(
     data_root: Path,
     names: Sequence[str] = (),
     root: Path = ROOT,
+    *,
+    image_cache: Path | None = None,
 ) -> dict[str, list[Plan]]:
     """The plans of each part, all of a seed before the next; a run is in one part only.
 
-    names   of parts; all where none is named
+    names         of parts; all where none is named
+    image_cache   folder in which images are kept decoded; None decodes them each time
     Raises ParameterError for what is unknown or out of its range, and RunError where a
     folder holds a run with other parameters.
     """
@@ -103,12 +106,12 @@ def plan_study(
     for name in names:
         if name not in parts:
             raise ParameterError(unknown("part of the study", name, parts))
-    places = {"outputs": outputs, "data_root": data_root}
+    places = {"outputs": outputs, "data_root": data_root, "image_cache": image_cache}
     seen: set[Path] = set()
     planned = {}
     for name, part in parts.items():
         try:
-            plans = _plans(part, root, places)
+            plans = _plans(part, root, **places)
         except ParameterError as error:
             raise ParameterError(f"params/{FILE}, {name}: {error}") from None
         planned[name] = [p for p in plans if p.folder not in seen]
@@ -119,8 +122,16 @@ def plan_study(
     return chosen
 
 
-def _plans(part: Part, root: Path, places: Mapping[str, Path]) -> list[Plan]:
+def _plans(
+    part: Part,
+    root: Path,
+    *,
+    outputs: Path,
+    data_root: Path,
+    image_cache: Path | None,
+) -> list[Plan]:
     found: dict[Path, Plan] = {}
+    kept = {"image_cache": str(image_cache.resolve())} if image_cache else {}
     for run, changes in product(part.runs, part.combinations()):
         for plan in make_plans(
             root,
@@ -128,8 +139,9 @@ def _plans(part: Part, root: Path, places: Mapping[str, Path]) -> list[Plan]:
             benchmarks=part.benchmarks,
             seeds=part.seeds,
             variants=_rows(part, run, root / "params"),
-            overrides=changes,
-            **places,
+            overrides=changes | kept,
+            outputs=outputs,
+            data_root=data_root,
         ):
             found.setdefault(plan.folder, plan)
     return sorted(found.values(), key=lambda plan: plan.parameters["seed"])

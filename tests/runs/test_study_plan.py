@@ -250,3 +250,15 @@ def test_the_same_steps_in_the_world_of_choice_and_in_that_of_the_tests(ours):
     for paper in ("fanet", "rganet", "flannet", "fba"):
         worlds = work[paper]
         assert worlds["arcade"] / worlds["concourse"] == pytest.approx(1, abs=0.01)
+
+
+def test_a_folder_of_decoded_images_changes_no_run(tmp_path):
+    places = tmp_path / "outputs", tmp_path / "data", ["grid-baseline"]
+    plain, kept = (
+        plan_study(*places, image_cache=folder)["grid-baseline"]
+        for folder in (None, tmp_path / "decoded")
+    )
+    assert [plan.folder for plan in kept] == [plan.folder for plan in plain]
+    folders = {plan.parameters["image_cache"] for plan in kept}
+    assert folders == {str(tmp_path / "decoded")}
+    assert {plan.parameters["image_cache"] for plan in plain} == {""}
