@@ -1,9 +1,15 @@
 """Tables of a study: ours beside the paper's, in words."""
 
+import json
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import pandas as pd
+import pytest
+from notebook_rules import code_of, text_of
 from toys.small_study import HERE, save, scored
 
-from reidrun.reports.published import published
+from reidrun.reports.published import HEADLINES, published
 from reidrun.reports.study import Measure
 from reidrun.reports.tables import (
     BEFORE,
@@ -16,6 +22,7 @@ from reidrun.reports.tables import (
     seconds,
     table,
 )
+from reidrun.runs.environment import ROOT
 from reidrun.runs.plans import Setting
 
 
@@ -145,3 +152,25 @@ def test_a_run_stands_under_a_paper_s_table_in_columns_of_its_own():
     assert theirs == f"{partial.loc['RGANet', (name, metric)]:.1f}"
     with_map = beside_printed(published("RGANet", "Table V"), scores)
     assert with_map.loc["this run", (ours, "mAP")] == "50.0"
+
+
+@pytest.mark.parametrize("paper", ["fanet", "rganet"])
+def test_every_printed_table_of_scores_is_in_the_paper_s_notebook(paper):
+    found = scored([0.5, 0.75, 0.25, 0.25], [1, 3, 4, 2])
+    scores, shown = {"plaza": found, ("plaza", "re-ranked"): found}, {}
+
+    def beside(table, scores):
+        printed = published(HEADLINES[paper].paper, table)
+        shown[table] = beside_printed(printed, scores).loc["this run"]
+
+    run = SimpleNamespace(after_training=lambda what: nullcontext(), beside=beside)
+    book = json.loads((ROOT / "notebooks" / f"{paper}.ipynb").read_text())
+    for cell in code_of(book):
+        if cell["id"].startswith("paper-"):
+            exec(text_of(cell), {"run": run, "scores": scores, "display": str})
+    assert list(shown) == [f"Table {n}" for n in ("I", "II", "III", "IV", "V")]
+    ours = "ours, plaza (drawn pedestrians)"
+    assert {table: row[ours].get("R3") for table, row in shown.items()} == (
+        dict.fromkeys(shown) | ({"Table II": "75.0"} if paper == "rganet" else {})
+    )
+    assert all(row[ours, "R1"] == "25.0" for row in shown.values())
