@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from reidlib.analysis import snapshots
@@ -72,15 +73,39 @@ def some(
 ) -> tuple[list[Path], dict[str, Tensor], dict[str, list[str]]]:
     """Paths, masks by region and scores as words of `count` images spread over all."""
     chosen = spread(len(looks.paths), count).tolist()
-    maps = dict(zip(looks.names, looks.masks[chosen, 1:].unbind(1), strict=True))
+    scores = {name: x[chosen] for name, x in looks.scores.items()}
+    maps, notes = _told(looks.names, looks.masks[chosen], scores)
+    return [looks.paths[i] for i in chosen], maps, notes
+
+
+def kept_regions(
+    folder: Path, benchmark: str, names: Sequence[str]
+) -> tuple[list[Image.Image], dict[str, Tensor], dict[str, list[str]]]:
+    """Pictures, had again, with the masks and scores that a run kept, as `some` has.
+
+    names   of the regions. Nothing of a run that kept no masks.
+    """
+    found = snapshots.read(folder, snapshots.LOOKS, benchmark)
+    if "masks" not in found:
+        return [], {}, {}
+    pictures = snapshots.pictures(benchmark, found.pop("names"))
+    arrays = {name: torch.from_numpy(x).float() for name, x in found.items()}
+    return pictures, *_told(names, arrays.pop("masks"), arrays)
+
+
+def _told(
+    names: Sequence[str], masks: Tensor, scores: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
+    """Masks (n, N+1, h, w) by region, and what each is worth in words, (n, N) each."""
+    maps = dict(zip(names, masks[:, 1:].unbind(1), strict=True))
     notes = {
         name: [
-            "  ".join(f"{s} {x[image, region]:.2f}" for s, x in looks.scores.items())
-            for image in chosen
+            "  ".join(f"{s} {x[image, region]:.2f}" for s, x in scores.items())
+            for image in range(len(masks))
         ]
-        for region, name in enumerate(looks.names)
+        for region, name in enumerate(names)
     }
-    return [looks.paths[i] for i in chosen], maps, notes
+    return maps, notes
 
 
 def quality(looks: Looks) -> pd.Series:

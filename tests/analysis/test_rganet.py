@@ -13,7 +13,7 @@ from reidlib.analysis import snapshots as kept
 from reidlib.analysis.rganet import Looks, quality
 from reidlib.data.transforms import test_transform as plain_transform
 from reidlib.models.rganet_prompts import BODY, REGIONS
-from reidlib.pedestrians import Part
+from reidlib.pedestrians import Part, benchmark, draw_again
 
 
 def looks(masks: torch.Tensor | None, rows: list[list[int]], **scores) -> Looks:
@@ -82,6 +82,27 @@ def test_masks_and_scores_of_some_images_are_kept(tmp_path):
         torch.from_numpy(arrays["masks"]).float(), masks[[0, 2]], atol=1e-3, rtol=0
     )
     assert kept.read(tmp_path, "looks", "market1501") == {}
+
+
+def test_kept_regions_are_shown_as_those_of_the_run(tmp_path):
+    first = benchmark.entries(benchmark.RECIPES["smoke"])
+    places = [entry.name for entry in first if entry.name.startswith("query/")][:3]
+    masks, w = torch.rand(3, 5, 4, 1), torch.tensor([[0.1, 0.2, 0.3, 0.4]] * 3)
+    found = looks(masks, [ALL] * 3, w=w)
+    found = found._replace(paths=tuple(tmp_path / place for place in places))
+    parts.keep({"smoke": found}, str(tmp_path), 2)
+    pictures, maps, notes = parts.kept_regions(tmp_path, "smoke", BODY)
+    again = [draw_again("smoke", places[i]) for i in (0, 2)]
+    assert [p.tobytes() for p in pictures] == [p.tobytes() for p in again]
+    assert list(maps) == list(notes) == list(BODY)
+    torch.testing.assert_close(maps["foot"], masks[[0, 2], 4], atol=1e-3, rtol=0)
+    assert notes["head"] == ["w 0.10"] * 2 and notes["foot"] == ["w 0.40"] * 2
+    assert parts.kept_regions(tmp_path, "plaza", BODY) == ([], {}, {})
+
+
+def test_a_run_with_stripes_shows_no_regions(tmp_path):
+    parts.keep({"smoke": looks(None, [ALL])}, str(tmp_path), 1)
+    assert parts.kept_regions(tmp_path, "smoke", BODY) == ([], {}, {})
 
 
 def test_some_images_carry_their_scores_as_words():

@@ -56,3 +56,14 @@ def test_an_unknown_table_is_answered_by_those_there_are(place):
     with pytest.raises(ValueError, match=rf"no numbers of {place[0]} {place[1]} ") as e:
         published(*place)
     assert "FA-Net Table I," in str(e.value) and "RGANet" in str(e.value)
+
+
+def test_w_of_rganets_fig_4_is_a_mean_of_alpha_and_beta_and_no_softmax():
+    table = published("RGANet", "Fig. 4")["Occluded-Duke"]
+    w, alpha, beta = (
+        table.filter(like=f"{n}_").to_numpy() for n in ("w", "alpha", "beta")
+    )
+    assert w.shape == alpha.shape == beta.shape == (2, 4)
+    assert np.abs((alpha + beta) / 2 - w).max() < 0.0051  # printed with two digits
+    assert w.sum(1).min() > 2, "a softmax sums to one"
+    assert beta.sum(1).min() > 1, "and so does Eq. 6"

@@ -9,10 +9,13 @@ from toys.small_runs import write_record
 from toys.stand_in import STAND_IN
 
 from reidrun.runs import study_plan, sweep
+from reidrun.runs.environment import ROOT
 from reidrun.runs.errors import ParameterError, RunError
 from reidrun.runs.folder import write_parameters
+from reidrun.runs.params import read_ablation
 from reidrun.runs.study_plan import Left, in_words, left_of, paces_of, plan_study
 
+PARAMS = ROOT / "params"
 STUDY = """\
 parts:
   grid:
@@ -252,6 +255,25 @@ def test_the_schedule_ends_near_zero(ours):
             falls = asked.get("milestones", [])
             end = asked["gamma"] ** len(falls) if falls else asked["final_factor"]
             assert end <= 0.011 and max(falls, default=0) < asked["epochs"]
+
+
+@pytest.mark.parametrize(
+    "figure", ["fanet_attention_maps", "flannet_queries", "rganet_hyperparameters"]
+)
+def test_every_point_of_a_figure_has_three_seeds_and_its_ends_five(ours, figure):
+    seeds = {variant.name: set() for variant in read_ablation(PARAMS, figure).variants}
+    for plan in (plan for part in ours.values() for plan in part):
+        known = plan.parameters
+        if (
+            plan.notebook.stem == figure.partition("_")[0]
+            and plan.variant in seeds
+            and known["benchmark"].startswith("concourse")
+        ):
+            seeds[plan.variant].add(known["seed"])
+    counts = {variant: len(found) for variant, found in seeds.items()}
+    assert set(counts.values()) <= {3, 5}
+    claims = read_ablation(PARAMS, figure).claims
+    assert {counts[claim.other] for claim in claims} == {5}
 
 
 def test_the_same_steps_in_the_world_of_choice_and_in_that_of_the_tests(ours):
