@@ -1,13 +1,15 @@
 """A search to look at: a query, its list, and where the model looks.
 
-With the optional ipywidgets a query is chosen from a list; else figures remain.
+Of pictures in plain folders, or of a benchmark, whose lists say what is right. With the
+optional ipywidgets a query is chosen from a list; else figures remain.
 """
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
+from typing import NamedTuple
 
 import pandas as pd
 from IPython.display import display
@@ -17,18 +19,28 @@ from torch import Tensor, nn
 
 from reidlib.analysis import fanet, fba, flannet, rganet
 from reidlib.data.captions import CaptionIds, captions_of
-from reidlib.data.samples import Sample
+from reidlib.data.samples import Benchmark, Sample
 from reidlib.embedder import Embedder
-from reidlib.evaluation.search import Tester
+from reidlib.evaluation.search import Tester, ranking, spread
 from reidlib.models.rganet_prompts import REGIONS
-from reidlib.plots import image_grid, mask_overlays
+from reidlib.plots import image_grid, mask_overlays, ranked_lists
 
-Maps = dict[str, Tensor]
+Maps = Mapping[str, Tensor]
 SHARES = fanet.IN_UNIT_RANGE | {name for names in REGIONS.values() for name in names}
 REMEDY = (
     "A query can be chosen here where the extra [explore] is installed: pip install -e"
     " '.[explore]'"
 )
+
+
+class Seen(NamedTuple):
+    """Where a model looks in n pictures."""
+
+    maps: Maps  # (n, h, w) by name
+    notes: Mapping[str, Sequence[str]] = MappingProxyType({})  # n above a map, by name
+
+
+NOTHING = Seen({})
 
 
 def ranked_list(ranking: pd.DataFrame, query: Path) -> Figure:
@@ -42,46 +54,66 @@ def ranked_list(ranking: pd.DataFrame, query: Path) -> Figure:
     return image_grid([query, *own["gallery"]], captions, columns=len(captions))
 
 
-def maps_of(embedder: Embedder, paths: Sequence[Path]) -> Maps:
-    """Where a model looks, (n, h, w) by name; nothing of a model without maps.
+def seen_in(embedder: Embedder, paths: Sequence[Path]) -> Seen:
+    """Where a model looks, and what that is worth; nothing of a model without maps.
 
-    FA-Net has its mask and heat maps, RGANet its regions, FLaN-Net the attention of its
-    queries, FBA that of captions, which lie beside the pictures.
+    FA-Net has its mask and heat maps, RGANet its regions with their scores, FLaN-Net
+    the attention of its queries and of the class token, FBA that of captions, which lie
+    beside the pictures.
     """
     paper = embedder.settings["model"]["call"].split(".")[1]
     if paper not in LOOKS:
-        return {}
+        return NOTHING
     samples = [Sample(path, 0, 0) for path in paths]
-    tester = Tester(embedder.transform, embedder.device, batch_size=len(samples))
-    if embedder.reads_captions:
-        context = embedder.model.text_tower.context_length
-        tester = replace(tester, inputs=CaptionIds(captions_of(samples), context))
-    return LOOKS[paper](embedder.model, samples, tester)
+    return LOOKS[paper](embedder.model, samples, tester_of(embedder, samples))
 
 
-def _fanet(model: nn.Module, samples: Sequence[Sample], tester: Tester) -> Maps:
-    return fanet.look(model, samples, tester).maps
+def maps_of(embedder: Embedder, paths: Sequence[Path]) -> Maps:
+    """The maps alone, (n, h, w) by name."""
+    return seen_in(embedder, paths).maps
 
 
-def _rganet(model: nn.Module, samples: Sequence[Sample], tester: Tester) -> Maps:
+def tester_of(embedder: Embedder, samples: Sequence[Sample]) -> Tester:
+    """How a run was tested, for samples that have captions where its model reads them.
+
+    Raises FileNotFoundError or ValueError for captions that are missing.
+    """
+    tester = Tester(
+        embedder.transform,
+        embedder.device,
+        embedder.settings["batch_size"],
+        flip_average=embedder.settings["flip_average"],
+        distances=embedder.distances,
+    )
+    if not embedder.reads_captions:
+        return tester
+    context = embedder.model.text_tower.context_length
+    return replace(tester, inputs=CaptionIds(captions_of(samples), context))
+
+
+def _fanet(model: nn.Module, samples: Sequence[Sample], tester: Tester) -> Seen:
+    return Seen(fanet.look(model, samples, tester).maps)
+
+
+def _rganet(model: nn.Module, samples: Sequence[Sample], tester: Tester) -> Seen:
     names = REGIONS.get(model.num_regions, ())
     looks = rganet.look(model, samples, tester, names=names)
     if looks.masks is None:
-        return {}
-    return dict(zip(names, looks.masks[:, 1:].unbind(1), strict=True))
+        return NOTHING
+    return Seen(*rganet.told(names, looks.masks, looks.scores))
 
 
-def _flannet(model: nn.Module, samples: Sequence[Sample], tester: Tester) -> Maps:
-    return flannet.titled(flannet.look(model, samples, tester).maps)
+def _flannet(model: nn.Module, samples: Sequence[Sample], tester: Tester) -> Seen:
+    return Seen(flannet.titled(flannet.look(model, samples, tester).maps))
 
 
-def _fba(model: nn.Module, samples: Sequence[Sample], tester: Tester) -> Maps:
+def _fba(model: nn.Module, samples: Sequence[Sample], tester: Tester) -> Seen:
     if not isinstance(tester.inputs, CaptionIds):
-        return {}
-    return fba.look(model, samples, tester).maps
+        return NOTHING
+    return Seen(fba.look(model, samples, tester).maps)
 
 
-LOOKS: dict[str, Callable[[nn.Module, Sequence[Sample], Tester], Maps]] = {
+LOOKS: dict[str, Callable[[nn.Module, Sequence[Sample], Tester], Seen]] = {
     "fanet": _fanet,
     "rganet": _rganet,
     "flannet": _flannet,
@@ -91,9 +123,27 @@ LOOKS: dict[str, Callable[[nn.Module, Sequence[Sample], Tester], Maps]] = {
 
 def overlays(embedder: Embedder, paths: Sequence[Path]) -> Figure | None:
     """The maps of pictures laid over them, a row each; None of a model without maps."""
-    maps = maps_of(embedder, paths)
-    shares = SHARES & maps.keys()
-    return mask_overlays(paths, maps, in_unit_range=shares) if maps else None
+    maps, notes = seen_in(embedder, paths)
+    if not maps:
+        return None
+    return mask_overlays(paths, maps, in_unit_range=SHARES & maps.keys(), notes=notes)
+
+
+def few_queries(benchmark: Benchmark, count: int) -> Benchmark:
+    """The benchmark with some of its queries, spread over all: the same for any run."""
+    chosen = spread(len(benchmark.query), count).tolist()
+    return benchmark._replace(query=tuple(benchmark.query[i] for i in chosen))
+
+
+def matches(embedder: Embedder, benchmark: Benchmark, *, count: int) -> Figure:
+    """Every query of a benchmark and the gallery's nearest, with who is right.
+
+    Ignored for a query is what its search ignores: its person's images of its camera.
+    """
+    tester = tester_of(embedder, (*benchmark.query, *benchmark.gallery))
+    found = tester.search(embedder.model, benchmark)
+    order = ranking(found, range(len(benchmark.query)))
+    return ranked_lists(benchmark.query, benchmark.gallery, order, count=count)
 
 
 def explore(embedder: Embedder, ranking: pd.DataFrame) -> object:

@@ -10,6 +10,8 @@ from toys import small_fanet, small_fba, small_flannet, small_rganet
 
 import reidlib
 from reidlib import explorer
+from reidlib.data.pictures import read_picture
+from reidlib.data.samples import Benchmark, Sample
 from reidlib.data.transforms import test_transform as plain_transform
 from reidlib.embedder import Embedder
 from reidlib.evaluation import cosine_distances
@@ -69,6 +71,51 @@ def test_a_paper_shows_where_it_looks(paper, paths):
     figure = explorer.overlays(embedder_of(paper), paths[:1])
     assert figure is not None
     plt.close("all")
+
+
+def test_rganets_regions_say_what_they_are_worth(paths):
+    embedder = embedder_of("rganet")
+    maps, notes = explorer.seen_in(embedder, paths)
+    assert list(maps) == list(notes) == ["head", "upper body", "lower body", "foot"]
+    with torch.no_grad():
+        images = torch.stack([embedder.transform(read_picture(path)) for path in paths])
+        output = embedder.model(images)
+    for region, name in enumerate(notes):
+        for image, words in enumerate(notes[name]):
+            scores = output.alpha, output.beta, output.embedding.weights
+            values = [f"{x[image, region]:.2f}" for x in scores]
+            assert words == "α {}  β {}  w {}".format(*values)
+
+
+def test_matches_are_those_of_the_search(paths):
+    pairs = zip(paths, [7, 8, 7], strict=True)
+    samples = [Sample(path, pid, 0) for path, pid in pairs]
+    query = (samples[0], samples[1])
+    gallery = (*samples, samples[2]._replace(camid=1), samples[1]._replace(camid=1))
+    embedder = embedder_of("fanet")
+    figure = explorer.matches(embedder, Benchmark("toy", (), query, gallery), count=3)
+    found = (
+        embedder.embed([s.path for s in query]),
+        embedder.embed([s.path for s in gallery]),
+    )
+    wanted = []
+    for asked, distances in zip(query, embedder.distances(*found), strict=True):
+        near = [gallery[i] for i in distances.argsort(stable=True).tolist()]
+        near = [s for s in near if s[1:] != asked[1:]]
+        marks = ["✓" if s.pid == asked.pid else "✗" for s in near[:3]]
+        wanted += [f"{rank} {mark}" for rank, mark in enumerate(marks, 1)]
+    titles = [ax.get_title("left").split("\n")[0] for ax in figure.axes]
+    assert [title for title in titles if title[:1].isdigit()] == wanted
+    assert titles.count("query") == 2
+    plt.close("all")
+
+
+def test_few_queries_are_spread_and_the_same_for_all(paths):
+    samples = tuple(Sample(paths[0], pid, 0) for pid in range(10))
+    few = explorer.few_queries(Benchmark("toy", (), samples, samples), 4)
+    assert [sample.pid for sample in few.query] == [0, 3, 6, 9]
+    assert few.gallery == samples
+    assert len(explorer.few_queries(few, 9).query) == 4
 
 
 def test_a_variant_without_maps_and_a_plain_model_show_none(paths):

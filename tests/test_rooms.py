@@ -56,7 +56,7 @@ RUNNING: dict[str, set[str]] = {
     "runs": REPORTING | {"published_weights"},
     "reports": REPORTING | {"data.pictures"},
     "cli": REPORTING
-    | {"rendered", "embedder", "exporting", "photo_search", "scoring"}
+    | {"rendered", "embedder", "explorer", "exporting", "photo_search", "scoring"}
     | {"published_weights"},
     "watching": REPORTING | {"plots.charts", "collectives"},
     "notebook": {

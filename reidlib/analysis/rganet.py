@@ -74,7 +74,7 @@ def some(
     """Paths, masks by region and scores as words of `count` images spread over all."""
     chosen = spread(len(looks.paths), count).tolist()
     scores = {name: x[chosen] for name, x in looks.scores.items()}
-    maps, notes = _told(looks.names, looks.masks[chosen], scores)
+    maps, notes = told(looks.names, looks.masks[chosen], scores)
     return [looks.paths[i] for i in chosen], maps, notes
 
 
@@ -90,10 +90,10 @@ def kept_regions(
         return [], {}, {}
     pictures = snapshots.pictures(benchmark, found.pop("names"))
     arrays = {name: torch.from_numpy(x).float() for name, x in found.items()}
-    return pictures, *_told(names, arrays.pop("masks"), arrays)
+    return pictures, *told(names, arrays.pop("masks"), arrays)
 
 
-def _told(
+def told(
     names: Sequence[str], masks: Tensor, scores: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
     """Masks (n, N+1, h, w) by region, and what each is worth in words, (n, N) each."""

@@ -85,3 +85,14 @@ def find_run(place: Path, outputs: Path) -> Path:
     state = "is not finished" if place.is_dir() else "is no run folder"
     remedy = "`reid status` lists runs"
     raise RunError(f"{shown(place)} {state}: it has no metrics.json; {remedy}")
+
+
+def refuse_outputs(out: Path, *kept: Path) -> None:
+    """Raise RunError for a folder among the runs: git keeps some of what lies there."""
+    place = out.resolve()
+    for runs in (folder.resolve() for folder in kept):
+        if place == runs or runs in place.parents:
+            raise RunError(
+                f"{shown(out)} lies in {shown(runs)}, where runs are kept and no"
+                " photographs: name another folder by --out"
+            )

@@ -5,6 +5,7 @@
     reid study [--run]                       the runs of the study, by priority
     reid data check market1501 FOLDER        reid data tree market1501
     reid search RUN --query FOLDER --gallery FOLDER
+    reid look RUN --on market1501            maps and lists, as pictures beside the data
     reid export RUN --to onnx                reid status
     reid results [--write]                   reid gallery
     reid weights list                        reid weights fetch imagenet openai
@@ -39,6 +40,7 @@ COMMANDS = {  # the module of each, imported when its command is given; and its 
     "compare": ("compare", "the difference of two runs, with its interval"),
     "params": ("params", "the parameters of a run, with meaning and source"),
     "new": ("new", "the files of a method of one's own"),
+    "look": ("look", "where finished runs look, and whom they find, as pictures"),
     "search": ("search", "rank pictures of yours by a trained run"),
     "export": ("export", "write a trained run for torch.export or ONNX"),
     "results": ("results", "the table of all finished runs"),

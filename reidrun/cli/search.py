@@ -11,7 +11,7 @@ from reidlib.benchmarks import USE
 from reidlib.files import write_text
 from reidlib.photo_search import Embedded, embed_pictures, find_pictures, ranked
 from reidlib.reading import shown
-from reidrun.cli.arguments import Whole, run_folder
+from reidrun.cli.arguments import Whole, refuse_outputs, run_folder
 from reidrun.cli.messages import complain, say, short
 from reidrun.reports.search_page import search_page
 from reidrun.runs.errors import RunError
@@ -41,7 +41,7 @@ def search(args: argparse.Namespace, root: Path) -> int:
     if args.count < 1:
         raise RunError(f"argument --count: {args.count} is not at least 1")
     run = run_folder(args.run, root / "outputs")
-    refuse_outputs(args.out, run, root)
+    refuse_outputs(args.out, root / "outputs", run)
     try:
         places = [find_pictures(place) for place in (args.query, args.gallery)]
         model = embedders.load(run, args.device)
@@ -66,17 +66,6 @@ def search(args: argparse.Namespace, root: Path) -> int:
     write_text(args.out / PAGE, page)
     _report(query, gallery, args.out)
     return 0
-
-
-def refuse_outputs(out: Path, run: Path, root: Path) -> None:
-    """Raise RunError for a folder among the runs: git keeps some of what lies there."""
-    place = out.resolve()
-    for kept in (root.resolve() / "outputs", run.resolve()):
-        if place == kept or kept in place.parents:
-            raise RunError(
-                f"{shown(out)} lies in {shown(kept)}, where runs are kept and no"
-                " photographs: name another folder by --out"
-            )
 
 
 def _left_out(*parts: Iterable[str]) -> tuple[str, ...]:
