@@ -24,6 +24,7 @@ from reidlib.pedestrians import Part
 from reidlib.pedestrians.canvas import PERSON, REGION_PARTS
 
 SYMBOLS = {"subject": "S*", "attributes": "A*", "context": "O*", "prompt": "s_att"}
+SYMBOLS |= {"class": "class token"}
 FEATURES, KINDS = ("v_g", "t_p", "s_att"), ("clean", "occluded")
 TRUTH = ("true person", "true occluder")
 END = "</w>"  # of a word, in CLIP's tokens
@@ -35,7 +36,7 @@ class Looks(NamedTuple):
     """What FLaN-Net makes of n images with its words; parts it has not are absent."""
 
     paths: tuple[Path, ...]
-    maps: dict[str, Tensor]  # attention (n, m, h, w) >= 0 of A* and O*; of s_att m is 1
+    maps: dict[str, Tensor]  # attention (n, m, h, w) >= 0; m is 1 but for A* and O*
     words: dict[str, Tensor]  # the pseudo-words (n, W): S*, A*, O*
     weights: Tensor | None  # lambda (n, M), of several features
     parts: Tensor | None  # (n, Part, h, w) true share of each part; None: unknown
@@ -85,7 +86,7 @@ def look(model: nn.Module, samples: Sequence[Sample], tester: Tester) -> Looks:
 
 
 def titled(maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Each query's attention (n, h, w) by its title: `A* 1`, `A* 2`; `s_att` alone."""
+    """Each query's attention (n, h, w) by its title: `A* 1`, `A* 2`; or `s_att`."""
     return {
         f"{symbol} {query}" if several.shape[1] > 1 else symbol: attention
         for symbol, several in maps.items()
@@ -138,9 +139,9 @@ def trust(looks: Looks) -> pd.DataFrame:
 def quality(looks: Looks) -> pd.Series:
     """What a run keeps of `shares`, `trust` and the pseudo-words, by name.
 
-    A* on person    share of its attention to patches, mean over its queries; so for O*
-                    and s_att, and `on occluder` where there is one; `everywhere on
-                    person` is what looking everywhere would score
+    A* on person    share of its attention to patches, mean over its queries; so for O*,
+                    s_att and the class token, and `on occluder` where there is one;
+                    `everywhere on person` is what looking everywhere would score
     λ v_g, clean    and so on, as in `trust`
     A* queries alike  what the attention of two of its queries has in common, mean over
                     pairs and images: 1 where all look at the same

@@ -68,6 +68,17 @@ class ImageTower(nn.Module):
         last = self.visual.ln_post(torch.cat([classes[1], patches[1]], dim=1))
         return ImageTokens(penultimate, last, last @ self.visual.proj)
 
+    def attend(self, tokens: ImageTokens) -> Tensor:
+        """Return where the class token looks in the last block, (B, N): heads' mean.
+
+        tokens   as `forward` returns them
+        What each patch gets; with what the class token keeps for itself it sums to one.
+        """
+        block = self.visual.transformer.resblocks[-1]
+        seen = block.ln_1(tokens.penultimate)
+        _, weights = block.attn(seen[:, :1], seen, seen, need_weights=True)
+        return weights[:, 0, 1:]  # of (B, 1, 1+N)
+
 
 class TextTower(nn.Module):
     """The text side of a CLIP model, for token ids or for given embeddings.

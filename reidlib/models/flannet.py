@@ -203,12 +203,17 @@ class FLaNNet(nn.Module):
         )
 
     def attend(self, images: Tensor) -> dict[str, Tensor]:
-        """Return where queries look, (B, m, H, W) by word; "prompt" is t_p in Eq. 7."""
-        tokens = self.image_tower(images).joint
+        """Return where queries look, (B, m, H, W) by word; "prompt" is t_p in Eq. 7.
+
+        "class" is the class token in the tower's last block, which every variant has.
+        """
+        seen = self.image_tower(images)
+        tokens = seen.joint
         found = {} if self.prompts is None else self.prompts.attend(tokens)
         if self.attention is not None:
             query = self.prompts(tokens)[:, None]  # (B, 1, D)
             found["prompt"] = self.attention.attend(query, tokens)[1][..., 1:]
+        found["class"] = self.image_tower.attend(seen)[:, None]
         grid = self.image_tower.grid
         return {name: maps.unflatten(2, grid) for name, maps in found.items()}
 

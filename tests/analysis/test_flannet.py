@@ -127,10 +127,11 @@ def test_looking_at_drawn_people(tmp_path, row):
         model, samples, evaluation.Tester(transform, "cpu", batch_size=2)
     )
     details = ["A*", "O*"] if row in ("f", "average", "full") else []
-    assert list(found.maps) == details + ["s_att"] * (row not in ("none", "f"))
+    sentence = ["s_att"] * (row not in ("none", "f"))
+    assert list(found.maps) == [*details, *sentence, "class token"]
     titles = [f"{symbol} {i}" for symbol in details for i in (1, 2, 3)]
     maps = looking.titled(found.maps)
-    assert list(maps) == titles + ["s_att"] * ("s_att" in found.maps)
+    assert list(maps) == [*titles, *sentence, "class token"]
     assert list(found.words) == (["S*", "A*", "O*"] if details else [])
     assert all(values.shape == (3, 5, 2) for values in maps.values())
     assert all(values.shape == (3, 16) for values in found.words.values())
@@ -140,6 +141,9 @@ def test_looking_at_drawn_people(tmp_path, row):
     else:
         torch.testing.assert_close(found.weights.sum(1), torch.ones(3))
     assert model.training, "the mode is what it was"
+    measures = looking.quality(found)
+    assert {"class token on person", "everywhere on person"} <= set(measures.index)
+    assert 0 < measures["class token on person"] < 1
 
 
 def test_a_look_is_the_models_own(tmp_path):

@@ -72,6 +72,33 @@ def test_image_tokens_are_open_clips():
     assert (clip.image.width, clip.image.joint_width) == (32, 24)
 
 
+def test_the_class_token_looks_as_the_last_block_does():
+    model, clip = small_clip()
+    images = torch.randn(2, 3, 64, 64)
+    block, entered = model.visual.transformer.resblocks[-1], []
+    block.attn.register_forward_pre_hook(lambda _, given: entered.append(given[0]))
+    tokens = clip.image(images)
+    found = clip.image.attend(tokens)
+    tokens_in, attention = entered[0], block.attn  # behind ln_1, as it ran
+    D, heads = attention.embed_dim, attention.num_heads
+    queries, keys = (
+        tokens_in @ weight.T + bias
+        for weight, bias in zip(
+            attention.in_proj_weight.split(D)[:2],
+            attention.in_proj_bias.split(D)[:2],
+            strict=True,
+        )
+    )
+    for image, own in enumerate(found):
+        shares = torch.zeros(tokens_in.shape[1])
+        for head in range(heads):
+            part = slice(head * D // heads, (head + 1) * D // heads)
+            scores = keys[image, :, part] @ queries[image, 0, part]
+            shares += (scores / (D / heads) ** 0.5).softmax(0) / heads
+        torch.testing.assert_close(own, shares[1:])
+    assert found.shape == (2, 16) and (found.sum(1) < 1).all()
+
+
 def test_text_is_open_clips_bit_for_bit():
     model, clip = small_clip()
     ids = tokenize(["a person in a red coat", "a head part of a person."])

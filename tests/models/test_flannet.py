@@ -232,8 +232,8 @@ def test_where_queries_look(literal):
     found = model.attend(images())
     shapes = {name: tuple(maps.shape) for name, maps in found.items()}
     three = (6, 3, 5, 2)
-    expected = {"attributes": three, "context": three, "prompt": (6, 1, 5, 2)}
-    assert shapes == expected
+    expected = {"attributes": three, "context": three}
+    assert shapes == expected | dict.fromkeys(["prompt", "class"], (6, 1, 5, 2))
     tokens = model.image_tower(images()).joint
     text = model.prompts(tokens)[:, None]
     _, shares = model.attention.attend(text, tokens)
@@ -241,8 +241,15 @@ def test_where_queries_look(literal):
     torch.testing.assert_close(found["prompt"][:, 0, 3, 1], shares[:, 0, 1 + 3 * 2 + 1])
     for maps in found.values():
         assert (maps > 0).all() and (maps.flatten(2).sum(-1) < 1).all()
-    assert tiny(**TABLE_5["none"]).attend(images()) == {}
-    assert tiny(**TABLE_5["c"]).attend(images()).keys() == {"prompt"}
+    assert tiny(**TABLE_5["none"]).attend(images()).keys() == {"class"}
+    assert tiny(**TABLE_5["c"]).attend(images()).keys() == {"prompt", "class"}
+
+
+def test_the_class_token_looks_as_the_tower_has_it():
+    model = tiny(**TABLE_5["none"]).eval()
+    shares = model.image_tower.attend(model.image_tower(images()))
+    found = model.attend(images())["class"]
+    torch.testing.assert_close(found[:, 0, 3, 1], shares[:, 3 * 2 + 1])
 
 
 @pytest.mark.parametrize("row", ["none", "c", "full", "concat"])
