@@ -24,6 +24,7 @@ import torch
 from IPython.display import Code, Markdown, display
 
 from reidlib import processes
+from reidlib.benchmarks import Tally
 from reidlib.data.image_cache import ImageCache
 from reidlib.model_files import save_model
 from reidlib.plots.style import compact_output
@@ -160,6 +161,10 @@ class NotebookRun:
         """The same, and a row of ours in columns of its own, never in one of theirs."""
         data_root = self.checked["data_root"]
         return tables.beside_printed(self.published(table), scores, data_root)
+
+    def data_sets(self, table: str, sets: Mapping[str, Tally]) -> pd.DataFrame:
+        """The paper's counts of its data sets, beside their lists' and the run's."""
+        return tables.data_sets(self.published(table), sets, self.checked["data_root"])
 
     def save(
         self,

@@ -1,11 +1,14 @@
 """Tables of runs, ours beside the paper's."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import nan
 from typing import TYPE_CHECKING
 
 import pandas as pd
 from IPython.display import HTML
 
+from reidlib.benchmarks import PUBLISHED, Tally, training_fault
+from reidlib.benchmarks.readers.folders import plain
 from reidrun.reports.published import published
 from reidrun.reports.study import METRICS, TIDY, Measure, Study
 from reidrun.runs.folder import (
@@ -65,6 +68,40 @@ def beside_printed(
     words = theirs.map("{:.1f}".format).where(theirs.notna())
     row = pd.DataFrame([ours], ["this run"], columns=pd.MultiIndex.from_tuples(ours))
     return pd.concat([words, row]).fillna("")
+
+
+def data_sets(
+    printed: pd.DataFrame, sets: Mapping[str, Tally], data_root: str | None = None
+) -> pd.DataFrame:
+    """A paper's counts of its data sets, beside what their published lists hold.
+
+    printed   as `published` gives it: one row, columns (data set, what was counted)
+    sets      what the benchmarks of a run hold, as `counts.count` gives it, by name
+    Identities of training and of the queries; those of the gallery, which may have
+    more; images of all three; cameras, unless they are made up for a set of queries
+    and gallery alone. Cells are text, "" where there is nothing.
+    """
+    theirs = printed.iloc[0].unstack(sort=False)
+    tallies = {plain(name): (name, tally) for name, tally in PUBLISHED.items()}
+    known = {name: tallies[plain(name)] for name in theirs.index}
+    shown = {n: pictures(shown_in(n, data_root)) for n in sets}
+    known |= {f"ours, {n} ({shown[n]})": (n, own) for n, own in sets.items()}
+    counted = {head: _holds(*found) for head, found in known.items()}
+    parts = {"as printed": theirs, "as counted": pd.DataFrame(counted).T}
+    words = pd.concat(parts, axis=1).reindex(list(known))
+    return words.map("{:,.0f}".format, na_action="ignore").fillna("")
+
+
+def _holds(name: str, tally: Tally) -> dict[str, float]:
+    splits = tally.train, tally.query, tally.gallery
+    made_up = bool(training_fault(name))
+    return {
+        "IDs trained on": tally.train.identities,
+        "IDs searched for": tally.query.identities,
+        "IDs in the gallery": tally.gallery.identities,
+        "Images": sum(split.images for split in splits),
+        "Cams": nan if made_up else max(split.cameras for split in splits),
+    }
 
 
 def labelled(

@@ -9,12 +9,14 @@ import pytest
 from notebook_rules import code_of, text_of
 from toys.small_study import HERE, save, scored
 
+from reidlib.benchmarks import Counts, Tally
 from reidrun.reports.published import HEADLINES, published
 from reidrun.reports.study import Measure
 from reidrun.reports.tables import (
     BEFORE,
     beside_paper,
     beside_printed,
+    data_sets,
     folded,
     learning,
     measured,
@@ -152,6 +154,35 @@ def test_a_run_stands_under_a_paper_s_table_in_columns_of_its_own():
     assert theirs == f"{partial.loc['RGANet', (name, metric)]:.1f}"
     with_map = beside_printed(published("RGANet", "Table V"), scores)
     assert with_map.loc["this run", (ours, "mAP")] == "50.0"
+
+
+def test_table_2_of_fba_stands_beside_what_the_lists_hold():
+    ours = Tally(Counts(16, 160, 6), Counts(8, 30, 5), Counts(9, 1070, 6))
+    table = data_sets(published("FBA", "Table 2"), {"smoke": ours})
+    wanted = {
+        "DukeMTMC-reID": ["1,404", "36,411", "8", "702", "702", "1,110", "36,411", "8"],
+        "CUHK03-NP(labeled)": [
+            "1,467",
+            "13,164",
+            "2",
+            *("767", "700", "700", "14,096", "2"),
+        ],
+        "Occluded-Duke": [
+            "1,404",
+            "35,489",
+            "8",
+            *("702", "519", "1,110", "35,489", "8"),
+        ],
+        "Occluded-REID": ["200", "2,000", "", *("0", "200", "200", "2,000", "")],
+        "ours, smoke (drawn pedestrians)": [
+            "",
+            "",
+            "",
+            *("16", "8", "9", "1,260", "6"),
+        ],
+    }
+    assert {name: row.tolist() for name, row in table.iterrows()} == wanted
+    assert list(table["as printed"]) == ["IDs", "Images", "Cams"]
 
 
 @pytest.mark.parametrize("paper", ["fanet", "rganet"])
