@@ -1,7 +1,7 @@
 """What a model costs at test time: images per second, parameters."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -11,12 +11,28 @@ from reidlib.evaluation.extraction import evaluating, joined
 from reidlib.evaluation.metrics import take
 
 
-class Cost(NamedTuple):
-    """Seconds are those of the fastest round: what else a machine does only slows."""
+class Spread(NamedTuple):
+    """What rounds of one measurement had: the median between both quartiles."""
 
-    images_per_second: float  # embedded and compared with the gallery
-    embedding_seconds: float  # of all images
-    distance_seconds: float  # of all images and the gallery
+    lower: float
+    median: float
+    upper: float
+
+    def __str__(self) -> str:
+        """As a table has it.
+
+        >>> str(Spread(9.9, 10.123456, 12))
+        '10.12 (9.9 to 12)'
+        """
+        return f"{self.median:.4g} ({self.lower:.4g} to {self.upper:.4g})"
+
+
+class Cost(NamedTuple):
+    """What a model took, over rounds, and how many parameters it has."""
+
+    images_per_second: Spread  # embedded and compared with the gallery
+    embedding_seconds: Spread  # of all images
+    distance_seconds: Spread  # of all images and the gallery
     parameters: int  # all that are trained or frozen
     parameters_used: int  # those that the embedding depends on
 
@@ -37,8 +53,12 @@ def measure(
     model       has embed; `distances` are its own, of embeddings (Q, ...) and (G, ...)
     images      a multiple of batch_size
     gallery     the embedded images, repeated up to that many
-    Raises ValueError for images that are no whole batches.
+    rounds      each embeds and compares all; none counts the first use of a model,
+                which is before them
+    Raises ValueError for images that are no whole batches, and without a round.
     """
+    if rounds < 1:
+        raise ValueError(f"rounds is {rounds}, but must be at least 1")
     if images < batch_size or images % batch_size:
         raise ValueError(
             f"{images} images are not whole batches of {batch_size}: take a multiple"
@@ -50,26 +70,39 @@ def measure(
         embeddings = joined([model.embed(batch) for batch in batches])
         rows = torch.arange(gallery, device=device) % images
         searched = take(embeddings, rows)
-        embedding = _fastest(lambda: [model.embed(b) for b in batches], rounds)
-        distance = _fastest(lambda: distances(embeddings, searched), rounds)
+        distances(embeddings, searched)
+        pairs = [
+            (
+                _seconds(lambda: [model.embed(b) for b in batches]),
+                _seconds(lambda: distances(embeddings, searched)),
+            )
+            for _ in range(rounds)
+        ]
     return Cost(
-        images_per_second=len(batches) * batch_size / (embedding + distance),
-        embedding_seconds=embedding,
-        distance_seconds=distance,
+        images_per_second=_spread([images / (e + d) for e, d in pairs]),
+        embedding_seconds=_spread([embedding for embedding, _ in pairs]),
+        distance_seconds=_spread([distance for _, distance in pairs]),
         parameters=sum(p.numel() for p in model.parameters()),
         parameters_used=parameters_used(model, batch[:2]),
     )
 
 
-def _fastest(work: Callable[[], object], rounds: int) -> float:
-    seconds = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        work()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+def _seconds(work: Callable[[], object]) -> float:
+    _wait()
+    start = time.perf_counter()
+    work()
+    _wait()
+    return time.perf_counter() - start
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _spread(values: Sequence[float]) -> Spread:
+    shares = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)
+    return Spread(*torch.tensor(values, dtype=torch.float64).quantile(shares).tolist())
 
 
 def parameters_used(model: nn.Module, images: Tensor) -> int:

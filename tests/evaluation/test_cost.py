@@ -7,6 +7,7 @@ from toys.small_fanet import images as fanet_images
 from toys.small_fanet import tiny as tiny_fanet
 from toys.small_rganet import tiny as tiny_rganet
 
+from reidlib.evaluation import cost as cost_module
 from reidlib.evaluation.cost import measure, parameters_used
 from reidlib.evaluation.metrics import cosine_distances
 from reidlib.models import rganet
@@ -55,6 +56,31 @@ def test_fanets_background_branch_costs_nothing_at_test_time():
 def test_images_per_second_are_those_of_embedding_and_comparing(model, distances, size):
     options = {"images": 8, "gallery": 50, "batch_size": 4, "device": "cpu"}
     cost = measure(model, distances, size, **options, rounds=1)
-    seconds = cost.embedding_seconds + cost.distance_seconds
-    assert cost.images_per_second == pytest.approx(8 / seconds)
+    seconds = cost.embedding_seconds.median + cost.distance_seconds.median
+    assert cost.images_per_second.median == pytest.approx(8 / seconds)
+    assert all(len(set(spread)) == 1 for spread in cost[:3]), "one round has no spread"
     assert 0 < cost.parameters_used < cost.parameters
+
+
+def test_rounds_are_told_by_their_median_and_quartiles(monkeypatch):
+    ticks = [0.0]
+    embedding, comparing = [4.0, 1.0, 2.0, 9.0, 3.0], [1.0, 1.0, 2.0, 1.0, 1.0]
+    took = iter([s for pair in zip(embedding, comparing, strict=True) for s in pair])
+
+    def clock() -> float:  # read before and after each piece of work
+        ticks.append(ticks[-1] if len(ticks) % 2 else ticks[-1] + next(took))
+        return ticks[-1]
+
+    monkeypatch.setattr(cost_module.time, "perf_counter", clock)
+    options = {"images": 8, "gallery": 50, "batch_size": 4, "device": "cpu"}
+    found = measure(Toy(), cosine_distances, (2, 1), **options, rounds=5)
+    assert found.embedding_seconds == pytest.approx((2, 3, 4))
+    assert found.distance_seconds == pytest.approx((1, 1, 1))
+    assert found.images_per_second == pytest.approx((8 / 5, 8 / 4, 8 / 4))
+    assert str(found.embedding_seconds) == "3 (2 to 4)"
+
+
+def test_no_round_is_refused():
+    options = {"images": 8, "gallery": 50, "batch_size": 4, "device": "cpu"}
+    with pytest.raises(ValueError, match="rounds is 0, but must be at least 1"):
+        measure(Toy(), cosine_distances, (2, 1), **options, rounds=0)
