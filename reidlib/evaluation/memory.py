@@ -1,4 +1,4 @@
-"""What to lower where the memory of a GPU does not suffice, and by how much."""
+"""What to lower where the memory of a device does not suffice, and by how much."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -7,13 +7,15 @@ from typing import NamedTuple
 
 import torch
 
-UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
+ASKED = re.compile(r"allocate ([\d.]+) (?:([KMG]?)i?B|bytes)")
+SHORT = ("DefaultCPUAllocator: ", "MPS backend out of memory")  # of plain RuntimeErrors
 
 
 class Shortage(NamedTuple):
     """A memory that did not suffice, in bytes.
 
-    total    that the device has
+    total    that the device has; 0 where it is not measured, as of a CPU
     kept     before the batch: weights, optimizers
     wanted   in all when it ended; the batch may have wanted more after that
     """
@@ -36,6 +38,8 @@ class Shortage(NamedTuple):
         return max(1, min(count // 2, int(count * share)))
 
     def __str__(self) -> str:
+        if not self.total:
+            return f"with this batch {self.wanted / 2**30:.1f} GiB more were wanted"
         total, kept, wanted = (f"{size / 2**30:.1f}" for size in self)
         return (
             f"of {total} GiB {kept} were kept by weights and optimizers, and with this"
@@ -47,7 +51,7 @@ class Shortage(NamedTuple):
 def enough_memory(
     device: torch.device | str, advice: Callable[[Shortage], str]
 ) -> Iterator[None]:
-    """Say what to lower where what is inside wants more memory than a GPU has.
+    """Say what to lower where what is inside wants more memory than a device has.
 
     advice   of which parameter, from which value to which
     Raises torch.OutOfMemoryError, with that in its message.
@@ -57,7 +61,9 @@ def enough_memory(
     kept = torch.cuda.memory_allocated(device) if measured else 0
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not _is_short(error):
+            raise
         peak = torch.cuda.max_memory_allocated(device) if measured else 0
         total = torch.cuda.get_device_properties(device).total_memory if measured else 0
         shortage = Shortage(total, kept, peak + _asked(str(error)))
@@ -65,7 +71,12 @@ def enough_memory(
         raise torch.OutOfMemoryError(said + advice(shortage)) from error
 
 
+def _is_short(error: RuntimeError) -> bool:
+    said = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(s in said for s in SHORT)
+
+
 def _asked(message: str) -> int:
     """Bytes that could not be had, which torch says in words."""
-    found = re.search(r"allocate ([\d.]+) ([KMG]iB)", message)
-    return int(float(found[1]) * UNITS[found[2]]) if found else 0
+    found = ASKED.search(message)
+    return int(float(found[1]) * UNITS[found[2] or ""]) if found else 0

@@ -13,6 +13,7 @@ from functools import partial
 from time import perf_counter
 
 import pandas as pd
+import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
@@ -23,7 +24,7 @@ from reidlib.checks import check_training
 from reidlib.data.loaders import Batch
 from reidlib.evaluation.extraction import evaluating
 from reidlib.evaluation.memory import Shortage, enough_memory
-from reidlib.training.part import LoadingError, batches_left
+from reidlib.training.part import LoadingError, batches_left, loading, undisturbed
 from reidlib.training.preflight import check_loader, check_numerics, check_optimizers
 from reidlib.training.seeding import epoch_seed, seed_everything
 from reidlib.training.state import NOT_KEPT, Checkpoint, RunState
@@ -106,9 +107,10 @@ def fit(
             if epoch in evaluations:
                 with stop.at_once():
                     scores = _scores(evaluate, step.model)
-            run.record(_merged(row | run.advance_rates(), scores))
-            if epoch in saves:
-                run.save()
+            with undisturbed():
+                run.record(_merged(row | run.advance_rates(), scores))
+                if epoch in saves:
+                    run.save()
             _say_progress(run)
             watch(run.history())
             loss = f"{row['loss']:.4g}"
@@ -140,6 +142,9 @@ def _explained(run: RunState) -> Iterator[None]:
             f"{error}\nThis was {_where(run)}; {run.kept()}: put it right, and run the"
             " same again to go on"
         ) from error
+    except torch.OutOfMemoryError as error:  # within a step, which is not whole
+        said = f"{error}\nThis was {_where(run)}; {run.kept()}"
+        raise torch.OutOfMemoryError(said) from error
     except KeyboardInterrupt:
         remedy = ": run the same again to go on" if any(run.saved) else ""
         said = f"interrupted {_where(run)}; {run.kept()}{remedy}"
@@ -175,11 +180,13 @@ def _train_epoch(
     for batch in batches_left(loader, part, step.device):
         stop.check()
         where = f"epoch {epoch}, step {len(part) + 1}"
-        with enough_memory(step.device, partial(_smaller_batch, batch, step)):
-            part.take(step.take(batch, where), step.device)
-        bar.update()
-        if run.is_due():
-            run.save()
+        fitting = partial(_smaller_batch, batch, step)
+        with undisturbed():
+            with enough_memory(step.device, fitting):
+                part.take(step.take(batch, where), step.device)
+            bar.update()
+            if run.is_due():
+                run.save()
     if not len(part):
         raise ValueError(
             f"the loader gave no batch in epoch {epoch}, but promised {len(loader)}"
@@ -202,7 +209,7 @@ def _smaller_batch(batch: Batch, step: Step, shortage: Shortage) -> str:
 
 
 def _scores(evaluate: Evaluate, model: nn.Module) -> dict[str, float]:
-    with evaluating(model):
+    with loading(), evaluating(model):
         return {name: float(value) for name, value in evaluate().items()}
 
 

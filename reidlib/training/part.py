@@ -1,6 +1,9 @@
 """The part of an epoch that is done, and the batches that are left of it."""
 
+import signal
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
@@ -9,6 +12,7 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
+from reidlib.data.pictures import PictureError
 from reidlib.training.seeding import random_states, restore_random
 from reidlib.training.step import Measured
 
@@ -102,9 +106,48 @@ def _next(batches: Iterator["Batch"]) -> "Batch | None":
         raise LoadingError(_cause(error)) from error
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let the death of a process that loads images wait for the end of what is inside.
+
+    torch raises an error in the main thread as soon as one has died, wherever that is,
+    as in the middle of a step. Raises LoadingError behind it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[tuple] = []
+    told = signal.signal(signal.SIGCHLD, lambda *one: came.append(one))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, told or signal.SIG_DFL)
+    if came and callable(told):
+        with loading():
+            told(*came[-1])
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Raise LoadingError where images cannot be read, or who reads them has died."""
+    try:
+        yield
+    except (PictureError, FileNotFoundError) as error:
+        raise LoadingError(_cause(error)) from error
+    except RuntimeError as error:
+        if not str(error).startswith(WORKER_DIED):
+            raise
+        raise LoadingError(_cause(error)) from error
+
+
 def _cause(error: Exception) -> str:
     """The error in a line; a worker's has a whole traceback in its text."""
     lines = str(error).strip().splitlines()
+    if isinstance(error, MemoryError):
+        return (
+            "the memory of this machine has run out while images were loaded: lower"
+            " image_height, image_width or num_identities_per_batch, or free memory"
+        )
     if not lines:
         return type(error).__name__
     if lines[0].startswith(WORKER_DIED):

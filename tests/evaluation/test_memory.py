@@ -44,6 +44,32 @@ def test_the_numbers_of_the_device_are_said(monkeypatch):
     assert len(told) == 1
 
 
+@pytest.mark.parametrize(
+    ("fail", "wanted"),
+    [
+        (lambda: torch.empty(1 << 50, dtype=torch.uint8), "1048576.0 GiB"),  # of a CPU
+        (lambda: mps("Tried to allocate 512.00 MB on private pool."), "0.5 GiB"),
+        (short_of_memory, "2.5 GiB"),
+    ],
+)
+def test_where_nothing_is_measured_what_was_wanted_is_said(fail, wanted):
+    said = f"of cpu does not suffice: with this batch {wanted} more were wanted. 1 of 3"
+    with (
+        pytest.raises(torch.OutOfMemoryError, match=said),
+        enough_memory("cpu", lambda shortage: f"{shortage.fitting(3)} of 3"),
+    ):
+        fail()
+
+
+def mps(words):
+    raise RuntimeError(f"MPS backend out of memory (MPS allocated: 9.00 GB). {words}")
+
+
+def test_other_errors_are_not_taken_for_it():
+    with pytest.raises(RuntimeError, match="^shapes"), enough_memory("cpu", str):
+        raise RuntimeError("shapes differ")
+
+
 def test_a_test_names_its_batch_size():
     said = "Lower batch_size_test from 5 to 2: no score depends on it"
     with pytest.raises(torch.OutOfMemoryError, match=said):
@@ -68,3 +94,4 @@ def test_a_step_names_people_precision_and_what_that_changes(
     assert re.search(r"\(images_per_identity is \d\)", said)
     assert ("or take precision bf16" in said) is offered
     assert "another training than the paper's" in said
+    assert said.endswith("This was in epoch 1 of 5, behind step 0; nothing is kept")

@@ -4,17 +4,21 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
 from toys.toy_training import (
     KilledAt,
     ToyImages,
+    objective,
     same_weights,
     toy_loader,
     toy_run,
 )
 
+from reidlib.data.pictures import PictureError
 from reidlib.training.part import LoadingError
 from reidlib.training.stopping import TrainingStopped
 from reidlib.weights import read_checkpoint, write_checkpoint
@@ -82,6 +86,53 @@ def test_what_cannot_be_loaded_is_named_and_no_step_is_lost(
     assert 999 - made.steps_left == 5 * STEPS - steps
     other, whole = toy_run(loader=toy_loader(num_workers=workers))
     assert same_weights(model, other) and history.equals(whole)
+
+
+def test_a_process_that_dies_in_the_middle_of_a_step_costs_no_step(tmp_path):
+    path, made = tmp_path / "checkpoint.pt", []
+
+    def deadly(output, batch):
+        made.append(batch)
+        if len(made) == STEPS + 2:
+            os.kill(active_children()[0].pid, signal.SIGKILL)
+            time.sleep(0.2)  # in which torch's handler has its turn
+        return objective(output, batch)
+
+    died = "^a process that loads images has died .* is killed by signal"
+    with pytest.raises(LoadingError, match=died) as error:
+        toy_run(loader=toy_loader(num_workers=1), checkpoint=path, objective=deadly)
+    done = "in epoch 2 of 5, behind step 2; 1 epochs and 2 steps are in the checkpoint"
+    assert f"This was {done}: put it right" in str(error.value)
+    model, history = toy_run(loader=toy_loader(num_workers=1), checkpoint=path)
+    other, whole = toy_run(loader=toy_loader(num_workers=1))
+    assert same_weights(model, other) and history.equals(whole)
+
+
+@pytest.mark.parametrize(
+    ("raised", "named"),
+    [
+        (PictureError("0007.jpg cannot be decoded: copy it"), "^0007.jpg cannot be"),
+        (FileNotFoundError("no 0007.jpg"), "^no 0007.jpg"),
+        (RuntimeError("DataLoader worker (pid 7) is killed"), "^a process that loads"),
+    ],
+)
+def test_an_evaluation_without_its_images_costs_no_step(tmp_path, raised, named):
+    def evaluate():
+        raise raised
+
+    path = tmp_path / "checkpoint.pt"
+    with pytest.raises(LoadingError, match=named) as error:
+        toy_run(checkpoint=path, evaluate=evaluate, evaluate_every=2)
+    done = "in epoch 2 of 5, behind step 4; 1 epochs and 4 steps are in the checkpoint"
+    assert f"This was {done}: put it right" in str(error.value)
+
+
+def test_a_memory_that_runs_out_while_images_are_loaded_is_said():
+    def full():
+        raise MemoryError
+
+    with pytest.raises(LoadingError, match="^the memory of this machine .*: lower im"):
+        toy_run(loader=failing_loader(full, 0))
 
 
 def test_where_nothing_is_kept_it_says_so():
