@@ -29,7 +29,7 @@ from reidrun.runs.folder import (
     write_parameters,
 )
 from reidrun.runs.kernels import ThisPython, folder_of_sockets, kernel_config
-from reidrun.runs.locks import RUNNING, held
+from reidrun.runs.locks import FULL, RUNNING, held, unwritten
 from reidrun.runs.names import OF_THIS_MACHINE
 from reidrun.runs.progress import PACE
 
@@ -73,7 +73,10 @@ def execute(
     make_folder(folder)
     with held(folder):
         (folder / ERROR_LOG).unlink(missing_ok=True)
-        write_parameters(folder, parameters)
+        try:
+            write_parameters(folder, parameters)
+        except OSError as error:
+            raise RunError(unwritten(error, folder)) from None
         try:
             with _reported(folder / PROGRESS, report):
                 spent = make_page(notebook, folder / NOTEBOOK, parameters, log=log)
@@ -156,6 +159,8 @@ def execute_page(
         except Exception as error:
             if said := _stopped(error, came):
                 raise stopping.Stopped(said) from None
+            if isinstance(error, OSError) and error.errno in FULL:  # of the page
+                raise RunError(unwritten(error, output.parent)) from error
             raise RunError(_last_lines(error)) from error
         finally:
             with suppress(ValueError, OSError):  # cut short, by a full disk or a kill

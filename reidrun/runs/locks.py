@@ -6,6 +6,7 @@ for one that goes on. A kernel inherits the lock of the command that started it:
 is nobody else's until both have ended.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -26,6 +27,7 @@ COMMAND = "REID_COMMAND"  # of the environment: the process that holds a kernel'
 LOOK_SECONDS = 1.0  # that somebody who only looks may hold a lock
 ORPHAN_SECONDS = 15.0  # in which what a killed process has started ends, too
 PAUSE_SECONDS = 0.1
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk, a quota, a limit
 _inherited: dict[str, int] = {}  # open files of locks, for kernels: by folder
 
 
@@ -68,7 +70,7 @@ def hold(folder: Path) -> IO | None:
         file = _opened(path)
         maker = _read(file)
         if _lock(file, maker) and _is_still(path, file):
-            _sign(file)
+            _sign(file, path)
             _inherited[str(folder)] = file.fileno()
             os.environ[COMMAND] = str(os.getpid())
             return file
@@ -82,8 +84,14 @@ def _opened(path: Path) -> IO:
     try:
         return path.open("a+", encoding="utf-8")
     except OSError as error:
-        said = f"{shown(path.parent)} cannot be written to ({error.strerror})"
-        raise RunError(f"{said}: name another folder by --outputs") from None
+        raise RunError(unwritten(error, path.parent)) from None
+
+
+def unwritten(error: OSError, folder: Path) -> str:
+    """Say that nothing can be written to a folder, and what to do about it."""
+    room = "make room, or " if error.errno in FULL else ""
+    said = f"{shown(folder)} cannot be written to ({error.strerror})"
+    return f"{said}: {room}name another folder by --outputs"
 
 
 def _wait(folder: Path, maker: Maker | None, begun: float) -> None:
@@ -119,11 +127,16 @@ def _is_still(path: Path, file: IO) -> bool:
         return False
 
 
-def _sign(file: IO) -> None:
+def _sign(file: IO, path: Path) -> None:
     now = datetime.now().astimezone().isoformat(" ", "seconds")
+    text = json.dumps(Maker(platform.node(), os.getpid(), now)._asdict())
     file.truncate(0)
-    file.write(json.dumps(Maker(platform.node(), os.getpid(), now)._asdict()))
-    file.flush()
+    try:
+        os.write(file.fileno(), text.encode())
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        file.close()
+        raise RunError(unwritten(error, path.parent)) from None
 
 
 def _read(file: IO) -> Maker | None:

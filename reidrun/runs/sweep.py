@@ -223,7 +223,8 @@ def _explain(one: _Run) -> None:
         return
     how = f"with code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
     remedy = execute.OUT_OF_MEMORY if code == -signal.SIGKILL else ""
-    write_text(path, f"the process of this run was ended {how}{remedy}\n")
+    with contextlib.suppress(OSError):  # of a full disk
+        write_text(path, f"the process of this run was ended {how}{remedy}\n")
 
 
 def failures(plans: Iterable[Plan]) -> list[Failure]:

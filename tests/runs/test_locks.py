@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -153,6 +154,18 @@ def test_outputs_that_are_read_only_are_named(tmp_path, monkeypatch):
     said = "cannot be written to .Read-only file system.: name another folder by --out"
     with pytest.raises(RunError, match=said):
         hold(tmp_path)
+
+
+def test_a_disk_that_is_full_is_named(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # fails as a full disk
+    said = "cannot be written to .File too large.: make room, or name another folder by"
+    try:
+        with pytest.raises(RunError, match=said):
+            hold(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_locks_who_lives_here_is_known(tmp_path, monkeypatch):
