@@ -8,6 +8,7 @@ import csv
 import importlib.util
 import io
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,8 @@ from reidrun.runs.locks import RUNNING, is_running
 if TYPE_CHECKING:
     import pandas as pd
 
+ERROR = re.compile(r"[\w.]*(Error|Exception|Interrupt|Exit|Stopped)\w*: ")
+FEW = 8  # lines of an error that are read as one
 PACE, HISTORY = "pace.json", "history.csv"
 STATES = ("finished", "stopped", "failed", "running")  # as they are listed
 
@@ -113,12 +116,18 @@ def _number(text: str) -> float | None:
 
 
 def last_line(path: Path) -> str:
-    """The last line of a log, whatever its bytes; "" where nothing is said."""
+    """What a log ends in, whatever its bytes; "" where nothing is said.
+
+    An error of a few lines as one line, for each of them matters, of a longer one the
+    first; the last line where there is no error.
+    """
     try:
         lines = path.read_text("utf-8", "replace").strip().splitlines()
     except FileNotFoundError:
         return ""
-    return lines[-1] if lines else ""
+    begins = [number for number, line in enumerate(lines) if ERROR.match(line)]
+    last = lines[begins[-1] if begins else -1 :]
+    return " ".join(" ".join(last if len(last) <= FEW else last[:1]).split())
 
 
 def missing_tensorboard(parameters: Mapping[str, Any]) -> str:

@@ -138,6 +138,24 @@ def test_history_is_what_the_checkpoint_has_come_to(tmp_path):
     assert not (tmp_path / "history.csv").exists(), "it begins anew"
 
 
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("", ""),
+        ("no such thing\n\n", "no such thing"),
+        (
+            "a.ValueError: one\nTraceback\nRunError: lower\n  P\nkept\n",
+            "RunError: lower P kept",
+        ),
+        ("KeyError: wide" + "\n  a line" * 20, "KeyError: wide"),
+        ("What is no error: first\nlast", "last"),
+    ],
+)
+def test_an_error_of_a_few_lines_is_said_whole(tmp_path, log, said):
+    (tmp_path / "error.log").write_text(log)
+    assert progress.last_line(tmp_path / "error.log") == said
+
+
 def test_a_run_that_failed_says_why_until_it_is_made_again(tmp_path):
     (tmp_path / "params.yaml").write_text("epochs: 2\n")
     (tmp_path / "error.log").write_text("Traceback\nValueError: no images\n")
