@@ -55,6 +55,21 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def unwritable(path: Path) -> str:
+    """Why no file can be written at a path, in words; "" where one can.
+
+    Folders above it that are not there can be made.
+    """
+    if path.is_dir():
+        return "is a folder: name a file in it"
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        return f"cannot be written: {above.name} is a file, no folder"
+    if not os.access(above, os.W_OK):
+        return f"cannot be written: the folder {above.name} may not be written to"
+    return ""
+
+
 @cache
 def machine() -> str:
     """This machine in eight characters: a process id means nothing on another one."""

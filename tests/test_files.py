@@ -5,12 +5,13 @@ import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from toys.killed import of_a_dead_process
 
 from reidlib import files
-from reidlib.files import write_bytes, write_text, written_whole
+from reidlib.files import unwritable, write_bytes, write_text, written_whole
 
 
 def names(folder):
@@ -35,6 +36,19 @@ def test_a_block_that_raises_leaves_the_file_as_it_was(tmp_path):
         temporary.write_bytes(b"half")
         raise ZeroDivisionError
     assert (path.read_bytes(), names(tmp_path)) == (b"old", ["metrics.json"])
+
+
+def test_where_no_file_can_be_written_is_said_before(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    assert unwritable(tmp_path) == "is a folder: name a file in it"
+    assert unwritable(tmp_path / "file" / "x" / "y").endswith(
+        "file is a file, no folder"
+    )
+    assert unwritable(tmp_path / "file") == unwritable(tmp_path / "new" / "x") == ""
+    monkeypatch.chdir(tmp_path)
+    assert unwritable(Path("x")) == ""
+    monkeypatch.setattr(os, "access", lambda path, how: path != tmp_path)
+    assert unwritable(Path("new/x")).endswith(f"{tmp_path.name} may not be written to")
 
 
 def test_a_full_disk_leaves_nothing(tmp_path):

@@ -15,7 +15,7 @@ from IPython import get_ipython
 
 from reidlib.checks import nearest
 from reidrun.runs.errors import ParameterError
-from reidrun.runs.schema import Schema, parse_schema, validate
+from reidrun.runs.schema import Schema, parse_schema, unwritable_files, validate
 
 SCHEMA_MARK = "# Schema"
 INJECTED_MARK = "# Parameters"  # papermill writes it at the top of its cell
@@ -51,6 +51,8 @@ def check_parameters(
     found = {name: namespace[name] for name in names if name in namespace}
     values = validate(found, schema)
     _refuse_other_folder(schema, values)
+    if faults := unwritable_files(schema, values, Path.cwd()):
+        raise ParameterError("\n".join(faults))
     return deepcopy(values)
 
 

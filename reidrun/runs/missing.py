@@ -12,7 +12,7 @@ from reidrun.runs.environment import ROOT
 from reidrun.runs.errors import ParameterError
 from reidrun.runs.plans import Plan
 from reidrun.runs.progress import missing_tensorboard
-from reidrun.runs.schema import Schema, notebook_schema
+from reidrun.runs.schema import Schema, notebook_schema, unwritable_files
 
 ASSETS = ROOT / "reidlib" / "assets"
 TAUGHT = {  # on rendered people, by what parameters call them
@@ -77,6 +77,10 @@ def _missing_files(plan: Plan, schema: Schema) -> list[str]:
         if parameter.takes_file
         and values[name] in PUBLISHED
         and not PUBLISHED[values[name]].paths()
+    ]
+    found += [
+        f"{fault}; it is seen from notebooks/"
+        for fault in unwritable_files(schema, values, here)
     ]
     data_root = Path(os.path.normpath(here / values["data_root"]))
     sets = [values["benchmark"], *filter(is_own, values.get("also_on", []))]

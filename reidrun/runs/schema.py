@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from pydantic import ConfigDict, ValidationError, create_model
 
 from reidlib.checks import nearest
+from reidlib.files import unwritable
 from reidlib.reading import read_json, reading
 from reidrun.runs.conflicts import conflicts
 from reidrun.runs.errors import ParameterError
@@ -33,6 +34,7 @@ TYPES: dict[str, Any] = {
 }
 AGAIN = "it is no notebook; get it from git again"
 A_FILE = "a file"  # in a meaning: a path may be given
+WRITTEN = ("where to write ", "where to keep ")  # begins the meaning of such a file's
 INTERVAL = re.compile(r"\bin ([\[(])([-.\d]+), ([-.\d]+|inf)([\])])$")
 SURROGATE = re.compile("[\ud800-\udfff]")  # how Python has bytes that are not UTF-8
 TYPE_NAMES = {str(kind): name for name, kind in TYPES.items()}
@@ -68,6 +70,11 @@ class Parameter(NamedTuple):
         return A_FILE in self.meaning
 
     @property
+    def is_written(self) -> bool:
+        """Whether it names a file that the notebook writes."""
+        return self.meaning.startswith(WRITTEN)
+
+    @property
     def interval(self) -> str:
         """Where numbers lie, as the meaning has it; "" where it says nothing.
 
@@ -93,6 +100,15 @@ class Parameter(NamedTuple):
 
 
 Schema = dict[str, Parameter]
+
+
+def unwritable_files(
+    schema: Schema, values: Mapping[str, Any], home: Path
+) -> list[str]:
+    """Say which files cannot be written that parameters name, seen from a folder."""
+    named = [name for name in schema if schema[name].is_written and values[name]]
+    faults = {name: unwritable(home / values[name]) for name in named}
+    return [f"{name}: {values[name]} {why}" for name, why in faults.items() if why]
 
 
 def parse_schema(source: str) -> Schema:

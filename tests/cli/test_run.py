@@ -37,6 +37,12 @@ WRONG = [
     ("flannet", "also_on=plazza", "also_on: unknown benchmark 'plazza'"),
     ("rganet", "prompt_path=no.pt", "prompt_path: no file no.pt"),
     ("fba", "heads=3", "heads is 3, which does not divide 128"),
+    ("baseline", "weights_path=../params", "weights_path: ../params is a folder: name"),
+    (
+        "baseline",
+        "weights_path=baseline.ipynb/w",
+        "baseline.ipynb is a file, no folder",
+    ),
     ("fba", "precision=fp16", "fp16 needs a GPU"),
 ]
 

@@ -1,5 +1,6 @@
 """Layers of parameters: who wins, what is refused; params/ fits the notebooks."""
 
+import json
 import linecache
 import re
 
@@ -387,3 +388,19 @@ def test_a_kernel_in_another_folder_is_told_before_data_are_drawn_there(
         check_parameters(cells, namespace)
     namespace["data_root"] = str(tmp_path)
     assert check_parameters(cells, namespace)["data_root"] == str(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["pretrain_clip", "baseline"])
+def test_a_notebook_that_would_write_weights_to_a_folder_is_told_before_it_trains(
+    monkeypatch, tmp_path, name
+):
+    cells = json.loads((ROOT / f"notebooks/{name}.ipynb").read_text())["cells"]
+    (cell,) = ["".join(c["source"]) for c in cells if c["id"] == "parameters"]
+    namespace = {}
+    exec(cell, namespace)
+    monkeypatch.chdir(ROOT / "notebooks")
+    namespace["weights_path"] = str(tmp_path)
+    with pytest.raises(ParameterError, match="^weights_path: .* is a folder: name a"):
+        check_parameters([cell], namespace)
+    namespace["weights_path"] = str(tmp_path / "new" / "weights.safetensors")
+    assert check_parameters([cell], namespace)["seed"] == 0
