@@ -45,17 +45,19 @@ def show_study(args: argparse.Namespace, root: Path) -> int:
         complain(f"{len(found)} runs, first {found[0].title}, are held up: {lack}")
     if args.run:
         able = [plan for plan in plans if plan.folder not in lacking]
-        return max(_run(able, args.jobs), bool(held_up))
+        return max(_run(able, args.jobs, held_up), bool(held_up))
     _show(parts, lacking, args.jobs, root)
     for plan in sweep.missing(plans) if args.parts else ():
         say(plan.title)
     left = study_plan.left_of(plans, study_plan.paces_of(plans))
-    say(f"{study_plan.in_words(left, args.jobs)}; --run makes them")
+    others = study_plan.others_in_words(held_up)
+    made = "the others" if held_up else "them"
+    say(f"{study_plan.in_words(left, args.jobs)}{others}; --run makes {made}")
     return 0
 
 
-def _run(plans: list[Plan], jobs: int) -> int:
-    failures = study_plan.run_study(plans, jobs, say)
+def _run(plans: list[Plan], jobs: int, held_up: dict[str, list[Plan]]) -> int:
+    failures = study_plan.run_study(plans, jobs, say, held_up)
     complain_of(failures, execute.NOTEBOOK, execute.ERROR_LOG)
     return 1 if failures else 0
 

@@ -243,13 +243,19 @@ def _work(plan: Plan) -> int:
 
 
 def run_study(
-    plans: Sequence[Plan], jobs: int, report: Callable[[str], object]
+    plans: Sequence[Plan],
+    jobs: int,
+    report: Callable[[str], object],
+    held_up: Mapping[str, Sequence[Plan]],
 ) -> list[sweep.Failure]:
-    """Run what is missing, in this order, saying after each run what is left."""
+    """Run what is missing, in this order, saying after each run what is left.
+
+    held_up   what cannot be made here and is left as well, as the function has it
+    """
 
     def with_rest(line: str) -> None:
         left = left_of(plans, paces_of(plans))
-        report(f"{line}; {in_words(left, jobs)}")
+        report(f"{line}; {in_words(left, jobs)}{others_in_words(held_up)}")
 
     return sweep.run(plans, jobs, with_rest)
 
@@ -265,6 +271,19 @@ def in_words(left: Left, jobs: int = 1) -> str:
     about = f", about {clock(left.seconds / jobs)} h" if left.seconds else ""
     untimed = f", {left.untimed} of them not timed yet" if left.untimed else ""
     return f"{left.runs} runs left{about}{untimed}"
+
+
+def others_in_words(held_up: Mapping[str, Sequence[Plan]]) -> str:
+    """How many runs are held up besides, and by what; "" where none is.
+
+    >>> others_in_words({"no weights": ["a run", "another"], "no GPU": ["a third"]})
+    ', but 2 held up (no weights), 1 held up (no GPU)'
+    """
+    each = [
+        f"{len(found)} held up ({lack.splitlines()[0]})"
+        for lack, found in held_up.items()
+    ]
+    return f", but {', '.join(each)}" if each else ""
 
 
 def clock(seconds: float) -> str:

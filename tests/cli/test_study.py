@@ -84,12 +84,14 @@ def test_what_cannot_be_made_here_is_held_up_and_the_rest_is_made(reid, monkeypa
 
     monkeypatch.setattr("reidrun.runs.study_plan.refuse_missing_files", refuse)
     code, out, err = reid("--run", "first")
-    assert (code, out) == (1, "0 runs, 0 already there; none left\n")
+    held = "0 runs, 0 already there; none left, but 1 held up (no weights)\n"
+    assert (code, out) == (1, held)
     said = "reid: 1 runs, first toy on plaza, full-s0, are held up: no weights\n"
     assert err == said
     code, out, err = reid("first")
     assert code == 0 and err == said
     assert table(out)[1][:4] == ["first", "1", "0", "1"]
+    assert out.endswith(", but 1 held up (no weights); --run makes the others\n")
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,7 @@ def test_what_a_machine_lacks_holds_up_its_runs_alone(planned, monkeypatch):
 def test_runs_are_made_in_order_and_each_says_what_is_left(planned, monkeypatch):
     monkeypatch.setattr(sweep, "COMMAND", (sys.executable, "-c", STAND_IN))
     plans, lines = planned("claims")["claims"], []
-    assert study_plan.run_study(plans, 1, lines.append) == []
+    assert study_plan.run_study(plans, 1, lines.append, {}) == []
     assert [line.partition(", about")[0] for line in lines[:2]] == [
         "4 runs, 0 already there; 4 runs left, 4 of them not timed yet",
         lines[1].partition(", about")[0],
@@ -193,7 +193,7 @@ def test_runs_are_made_in_order_and_each_says_what_is_left(planned, monkeypatch)
     assert "full-s0: plaza 83.2 mAP" in lines[1] and "; 3 runs left" in lines[1]
     assert lines[-1].endswith("; none left")
     again = []
-    study_plan.run_study(plans, 1, again.append)
+    study_plan.run_study(plans, 1, again.append, {})
     assert again == ["4 runs, 4 already there; none left"]
 
 
