@@ -21,8 +21,15 @@ from reidlib.benchmarks.counts import (
     rows,
 )
 from reidlib.benchmarks.loading import kind_of, read_below
-from reidlib.benchmarks.made import marked, marker
-from reidlib.benchmarks.readers.folders import complaint, faults, paths_of, repeated
+from reidlib.benchmarks.made import marked, marker, on_first_use
+from reidlib.benchmarks.readers.folders import (
+    AbsentError,
+    DataError,
+    complaint,
+    faults,
+    paths_of,
+    repeated,
+)
 from reidlib.benchmarks.readers.own import is_own
 from reidlib.data.pictures import FAULTS
 from reidlib.data.samples import Benchmark, Sample, has_cameras
@@ -49,7 +56,12 @@ def check(name: str, folder: Path | str) -> Report:
     DataError for what its reader refuses.
     """
     kind_of(name)
-    root, benchmark = read_below(name, folder)
+    try:
+        root, benchmark = read_below(name, folder)
+    except AbsentError as error:
+        if name not in MADE_HERE:
+            raise
+        raise DataError(f"{error.said}: {on_first_use(name, Path(folder))}") from None
     about = {} if is_own(name) else marker(root)
     wanted = None if is_own(name) else expected(name, about)
     small = drawn_counts(name, about) is not None

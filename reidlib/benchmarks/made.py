@@ -59,6 +59,16 @@ def not_at_hand(name: str, root: Path) -> str:
     )
 
 
+def on_first_use(name: str, folder: Path) -> str:
+    """Say when a set that is made here comes into a folder, or the one above it."""
+    root = folder.parent if folder.name == name else folder
+    if not is_at_hand(name, root / name):
+        return not_at_hand(name, root / name)
+    kind = {"drawn": "drawn", "rendered": "shipped as an archive and unpacked"}
+    command = f"reid run baseline --on {name} --data {shown(root)}"
+    return f"{name} is {kind[MADE_HERE[name]]} on first use, as by `{command}`"
+
+
 def ensure(name: str, root: Path) -> None:
     """Draw or unpack a benchmark that is made here, unless its folder has it already.
 

@@ -49,6 +49,32 @@ def test_what_cannot_be_read_or_drawn_is_exit_1(reid, tmp_path):
     assert (code, out) == (1, "") and "holds what was not drawn" in err
 
 
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("concourse", "concourse is shipped as an archive and unpacked on first use"),
+        ("plaza", "plaza is drawn on first use"),
+    ],
+)
+def test_a_set_that_is_made_here_says_how_it_comes_to_be(reid, tmp_path, name, made):
+    for folder in (tmp_path / "new" / name, tmp_path / "new"):
+        code, out, err = reid("data", "check", name, folder)
+        assert (code, out) == (1, "")
+        command = f"`reid run baseline --on {name} --data {tmp_path / 'new'}`"
+        assert err == f"reid: {folder} is no folder: {made}, as by {command}\n"
+    code, _, err = reid("data", "check", name, tmp_path)
+    assert code == 1 and f": {made}, as by `reid run baseline --on {name}" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_set_that_is_rendered_and_not_shipped_says_how_it_is_made(
+    reid, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("reidlib.rendered.is_shipped", lambda name: False)
+    _, _, err = reid("data", "check", "concourse", tmp_path / "concourse")
+    assert "is no folder: concourse is rendered, but not shipped: `reid data ren" in err
+
+
 @pytest.mark.parametrize("name", readers.BENCHMARKS)
 def test_a_tree_names_layout_protocol_and_terms(reid, name):
     code, out, _ = reid("data", "tree", name)
