@@ -5,7 +5,7 @@ plans that `reid run` and `reid sweep` make, so it does not matter which of the 
 made a run, or where it was stopped.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from statistics import median
