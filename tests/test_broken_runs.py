@@ -37,7 +37,6 @@ SETTINGS = {"epochs": EPOCHS, "num_identities_per_batch": PEOPLE, "workers": 1}
 SETTINGS |= {"images_per_identity": IMAGES}
 SMALL = {"image_height": 64, "image_width": 32}
 SAME = ("history.csv", "queries.csv.gz", "model.safetensors")  # to the byte
-ROOM = 5_000_000  # bytes that a file may have: a batch fits, a checkpoint does not
 FAULT, IMAGE = "FAULT_AFTER_STEP", "FAULT_IMAGE"
 # sitecustomize.py of a kernel that has a fault at a step, as "memory@epoch 2, step 1"
 FAULTS = f"""
@@ -187,7 +186,7 @@ def test_a_run_that_breaks_by_one_fault_after_the_other_ends_as_one_that_did_not
     said = "with this batch 2.5 GiB more were wanted", lower, kept
     assert_broken(folder, code, err, 2, *said)
 
-    with room(ROOM):
+    with room((folder / "checkpoint.pt").stat().st_size - 1):  # the next is as large
         code, _, err = reid(broken)
     kept = "File too large; 2 epochs are in the checkpoint: make room or choose other"
     assert_broken(folder, code, err, 2, kept, "and run the same again to go on")
@@ -301,12 +300,15 @@ parts:
 """
 
 
-def start_first(folder):
+@contextmanager
+def made_by_another(folder):
+    """Let another process hold a run folder; yields its number."""
     folder.mkdir(parents=True)
     order, pipe = [sys.executable, "-c", HOLDING, folder], subprocess.PIPE
-    first = subprocess.Popen(order, stdin=pipe, stdout=pipe, text=True)
-    assert first.stdout.readline() == "held\n"
-    return first
+    with subprocess.Popen(order, stdin=pipe, stdout=pipe, text=True) as first:
+        assert first.stdout.readline() == "held\n"
+        yield first.pid
+        first.stdin.close()
 
 
 @pytest.mark.parametrize(
@@ -325,16 +327,15 @@ def test_the_second_command_on_a_run_is_told_of_the_first_and_makes_the_others(
     monkeypatch.setattr(sweep, "COMMAND", (sys.executable, "-c", STAND_IN))
     (toy_root / "params/study.yaml").write_text(STUDY)
     held, other = (toy_root / f"outputs/plaza/toy/full-s{seed}" for seed in (0, 1))
-    first = start_first(held)
-    (held / "checkpoint.pt").write_text("what the first has come to")
-    code, out, err = reid(words.split(), root=toy_root)
     is_one = words.startswith("run")
-    assert code == (2 if is_one else 1)
-    assert f"full-s0 is being made by process {first.pid} on " in err
-    assert "wait until it has ended, or end it; `reid status` says how far" in err
-    assert (held / "checkpoint.pt").read_text() == "what the first has come to"
-    assert is_complete(other) is not is_one
-    first.communicate()
+    with made_by_another(held) as first:
+        (held / "checkpoint.pt").write_text("what the first has come to")
+        code, out, err = reid(words.split(), root=toy_root)
+        assert code == (2 if is_one else 1)
+        assert f"full-s0 is being made by process {first} on " in err
+        assert "wait until it has ended, or end it; `reid status` says how far" in err
+        assert (held / "checkpoint.pt").read_text() == "what the first has come to"
+        assert is_complete(other) is not is_one
     if not is_one:
         assert reid(words.split(), root=toy_root)[0] == 0 and is_complete(held)
 
@@ -343,14 +344,12 @@ def test_a_notebook_in_the_folder_of_a_run_that_is_made_is_told_of_it(
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr(locks, "LOOK_SECONDS", 0.2)
-    first = start_first(tmp_path / "run")
-    said = f"run is being made by process {first.pid} on .*: wait until it has ended"
-    with pytest.raises(RunError, match=said):
-        toy_run(
-            watch=Watch(tmp_path / "run"), checkpoint=tmp_path / "run/checkpoint.pt"
-        )
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["running.lock"]
-    first.communicate()
+    folder = tmp_path / "run"
+    with made_by_another(folder) as first:
+        said = f"is being made by process {first} on .*: wait until it has ended, or"
+        with pytest.raises(RunError, match=said):
+            toy_run(watch=Watch(folder), checkpoint=folder / "checkpoint.pt")
+        assert [path.name for path in folder.iterdir()] == ["running.lock"]
 
 
 def without_rights(folder):
