@@ -4,18 +4,24 @@ For notebooks/claims.ipynb, and as counts for the README.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from reidlib.evaluation.statistics import OF_CLAIMS, in_points, range_in_points
-from reidrun.reports import claims
+from reidrun.reports import choices, claims
 from reidrun.reports.claims import IN_MARKDOWN, Finding
 from reidrun.reports.published import HEADLINES
-from reidrun.reports.study import METRICS, Study
+from reidrun.reports.study import BASELINES, METRICS, Study, gather
+from reidrun.runs import sweep
+from reidrun.runs.asked import FULL
+from reidrun.runs.environment import ROOT
 from reidrun.runs.names import folder_name
+from reidrun.runs.params import Ablation, ablations_of, read_ablation
+from reidrun.runs.plans import Plan
+from reidrun.runs.study_plan import Part
 
 CONTROLS = "Control:", "Our test"  # how sentences begin that are none of the paper's
 COLUMNS = ["paper", "claim", "compared", "on", "effect", "95 %", "verdict"]
@@ -150,3 +156,75 @@ def of_paper(table: pd.DataFrame, paper: str) -> pd.DataFrame:
     order = {word: place for place, word in enumerate(words)}
     first = own["verdict"].str.split(":").str[0].map(order)
     return own.iloc[first.argsort(kind="stable")]
+
+
+def against_own_best(
+    known: Mapping[str, Part],
+    parts: Mapping[str, Sequence[Plan]],
+    outputs: Path,
+    data_root: Path,
+    root: Path = ROOT,
+) -> list[str]:
+    """Whether each baseline's own best recipe asks for more, and what came of that.
+
+    known, parts   of the study, as `read_parts` and `plan_study` give them
+    A sentence for each grid with a baseline; where its best is over a point above the
+    chosen recipe, one more for each claim that the whole method is better and each
+    world.
+    """
+    said = []
+    for name in (name for name in parts if name.startswith("grid-")):
+        paper, table = known[name].runs[0], choices.grid(known[name], parts[name])
+        if choices.ROLES[0] not in table:
+            continue
+        title = HEADLINES[paper].paper if paper in HEADLINES else paper
+        said.append(f"{title}'s baseline: {choices.best_in_words(table)}.")
+        recipe = choices.best_of_baseline(table)
+        if recipe is None:
+            continue
+        (epochs,) = {plan.parameters["epochs"] for plan in parts[name]}
+        for part, ablation, ablated in _of_whole_method(known, paper, root):
+            where = {"outputs": outputs, "data_root": data_root, "root": root}
+            where |= {"ablation": ablated, "seeds": part.seeds}
+            of_claims = _at_own_best(ablation, part.benchmarks, recipe, epochs, where)
+            said += [f"{title}, its baseline at that recipe: {t}" for t in of_claims]
+    return said
+
+
+def _of_whole_method(
+    known: Mapping[str, Part], paper: str, root: Path
+) -> Iterator[tuple[Part, Ablation, str]]:
+    """Ablations that compare the whole method with its baseline, as the study has them.
+
+    The first part that has one gives its seeds and worlds; only those claims are left.
+    """
+    for name in ablations_of(root / "params", paper):
+        ablation = read_ablation(root / "params", name)
+        whole = [c for c in ablation.claims if c.ours == FULL and c.other in BASELINES]
+        part = next((part for part in known.values() if name in part.runs), None)
+        if whole and part and not ablation.abroad:
+            yield part, ablation.model_copy(update={"claims": whole}), name
+
+
+def _at_own_best(
+    ablation: Ablation,
+    worlds: Sequence[str],
+    recipe: Mapping[str, float],
+    epochs: int,
+    where: dict,
+) -> list[str]:
+    """What becomes of the claims with the baseline at another recipe.
+
+    epochs   of the trainings that the recipe is of: a warm-up keeps its share of them
+    """
+    other, plans = ablation.claims[0].other, []
+    for world in worlds:
+        asked = where | {"rows": ablation.variants, "benchmarks": [world]}
+        whole = sweep.plan(**asked, variants=[FULL])
+        share = whole[0].parameters["epochs"] / epochs
+        there = {
+            name: round(value * share) if name.endswith("_epochs") else value
+            for name, value in recipe.items()
+        }
+        plans += whole + sweep.plan(**asked, variants=[other], overrides=there)
+    return claims.sentences(gather(ablation, plans).where_trained())

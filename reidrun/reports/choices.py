@@ -53,12 +53,53 @@ def choice_in_words(table: pd.DataFrame) -> str:
     if point is None:
         missing = int(table[_roles(table)].isna().sum().sum())
         return f"not chosen yet: {missing} runs of the grid are missing"
-    names = zip(table.index.names, point, strict=True)
-    said = ", ".join(f"{name} {value:g}" for name, value in names)
+    said = ", ".join(_value_in_words(table, *pair) for pair in _named(table, point))
     if ROLES[0] not in table:
         return f"chosen: {said}"
     own, best = table.loc[point, ROLES[0]], table[ROLES[0]].max()
     return f"chosen: {said}; the baseline scores {own:.1f} there, {best:.1f} at best"
+
+
+def best_of_baseline(table: pd.DataFrame) -> dict[str, float] | None:
+    """The baseline's own best point, where the claim is judged against that as well.
+
+    That is where it scores more than a point above what it has at the chosen one;
+    elsewhere, and where nothing is chosen yet, None.
+    """
+    point = chosen(table)
+    if point is None or ROLES[0] not in table:
+        return None
+    scores = table[ROLES[0]]
+    if not scores.max() - scores[point] > MOVED:
+        return None
+    return dict(_named(table, scores.idxmax()))
+
+
+def best_in_words(table: pd.DataFrame) -> str:
+    """Whether the baseline's own best asks for a second comparison, and why not."""
+    point = chosen(table)
+    if point is None:
+        return "not known yet"
+    own, best = table.loc[point, ROLES[0]], table[ROLES[0]].max()
+    scores = f"{best:.1f} at its own best, {own:.1f} at the chosen recipe"
+    if (at := best_of_baseline(table)) is None:
+        return f"{scores}; that is not over a point more, so nothing changes"
+    where = ", ".join(f"{name} {value:g}" for name, value in at.items())
+    return f"{scores}; that is over a point more, so {where} is compared with, too"
+
+
+def _named(table: pd.DataFrame, point: tuple) -> list[tuple[str, float]]:
+    return [*zip(table.index.names, point, strict=True)]
+
+
+def _value_in_words(table: pd.DataFrame, name: str, value: float) -> str:
+    """A chosen value; of three or more the first or last may not be the best there is.
+
+    Of two, such as with and without a warm-up, each is an end and none says anything.
+    """
+    values = sorted(set(table.index.get_level_values(name)))
+    is_edge = len(values) > 2 and value in (values[0], values[-1])
+    return f"{name} {value:g}" + (" (the edge of the grid)" if is_edge else "")
 
 
 def doubled(once: Iterable[Plan], twice: Iterable[Plan]) -> pd.DataFrame:

@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 import pytest
+from toys.small_runs import write_record
 from toys.small_study import HERE, THERE, save, scored
 
 from reidrun.reports import all_claims, claims
 from reidrun.reports.all_claims import as_judged, claims_table, counted, of_paper
 from reidrun.reports.pages import CLAIMS, made_readme
 from reidrun.reports.readme import END, START
+from reidrun.runs import study_plan
 from reidrun.runs.asked import Control
 from reidrun.runs.environment import ROOT
 from reidrun.runs.params import read_ablations
@@ -149,6 +151,89 @@ def test_the_readme_has_the_counts_where_it_has_their_marks(toy_root):
     made = made_readme(toy_root, toy_root / "outputs")
     line = "| all | 0 | 0 | 0 | 0 | 0 | 0 | 0 |"
     assert line in made.partition(CLAIMS[0])[2]
+
+
+OWN_BEST = """\
+parts:
+  grid-toy:
+    about: rates
+    runs: [toy]
+    rows: [full, baseline]
+    benchmarks: [station]
+    seeds: [0]
+    changes: {epochs: 8}
+    axes:
+      - [{learning_rate: 0.2}, {learning_rate: 0.5}]
+      - [{warmup_epochs: 0}, {warmup_epochs: 4}]
+  tables-toy:
+    about: its table
+    runs: [toy_parts]
+    rows: claimed
+    benchmarks: [plaza]
+    seeds: [0, 1, 2]
+"""
+PARTS = """\
+variants:
+  - {name: full, row: all}
+  - {name: baseline, row: without, overrides: {erasing: false}}
+claims:
+  - {ours: full, other: baseline, says: All is better.}
+"""
+
+
+@pytest.fixture
+def own_best(toy_root):
+    """What is said of a grid with these scores of whole method and baseline."""
+    (toy_root / "params/study.yaml").write_text(OWN_BEST)
+    (toy_root / "params/ablations/toy_parts.yaml").write_text(PARTS)
+    with (toy_root / "params/base.yaml").open("a") as base:
+        base.write("warmup_epochs: 0  # base\n")
+    book = toy_root / "notebooks/toy.ipynb"
+    rate = "learning_rate: float = 0.1"
+    assert rate in (text := book.read_text())
+    warm = "warmup_epochs: int = 0  # that begin low, in [0, inf)\\n"
+    book.write_text(text.replace(rate, warm + rate))
+    outputs, data = toy_root / "outputs", toy_root / "data"
+
+    def told(**scores):
+        parts = study_plan.plan_study(outputs, data, root=toy_root)
+        for role, many in scores.items():
+            own = [plan for plan in parts["grid-toy"] if plan.variant == role]
+            for plan, score in zip(own, many, strict=True):
+                name = plan.folder.name.removesuffix("-s0")
+                write_record(outputs, "station", "toy", name, station=score)
+        known = study_plan.read_parts(toy_root)
+        where = outputs, data, toy_root
+        return all_claims.against_own_best(known, parts, *where)
+
+    return told
+
+
+def test_within_a_point_of_its_best_the_baseline_is_compared_once(own_best):
+    (said,) = own_best(full=[0.3, 0.3, 0.6, 0.3], baseline=[0.3, 0.3, 0.5, 0.51])
+    assert said == (
+        "toy's baseline: 51.0 at its own best, 50.0 at the chosen recipe; that is not"
+        " over a point more, so nothing changes."
+    )
+
+
+def test_over_a_point_the_claim_is_judged_against_the_baselines_best_as_well(
+    own_best, toy_root
+):
+    scores = {"full": [0.3, 0.3, 0.6, 0.3], "baseline": [0.3, 0.3, 0.5, 0.55]}
+    said, waiting = own_best(**scores)
+    assert said.endswith("learning_rate 0.5, warmup_epochs 4 is compared with, too.")
+    start = "toy, its baseline at that recipe: All is better. On plaza: "
+    assert waiting == start + "not run."
+    best = "baseline+learning_rate=0.5+warmup_epochs=1"  # half of 8 epochs, and of 2
+    for seed, gain in enumerate((0.0, 0.01, 0.02)):
+        low, high = scored([0.5 + gain] * 4, 4 * [1]), scored([0.7 + gain] * 4, 4 * [1])
+        for name, own in (("full", low), ("baseline", low), (best, high)):
+            warm = {"warmup_epochs": int(name == best), "erasing": name == "full"}
+            known = {"learning_rate": 0.5, "epochs": 2, "milestones": [1]} | warm
+            save(toy_root / "outputs", name, seed, {"plaza": own}, also_on=[], **known)
+    _, judged = own_best(**scores)
+    assert "20.0 points of mAP below" in judged and judged.endswith("contradicted.")
 
 
 @pytest.mark.parametrize("paper", ["fanet", "rganet", "flannet", "fba"])

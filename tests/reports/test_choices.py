@@ -76,6 +76,51 @@ def test_of_close_points_the_lower_rate_then_the_longer_warm_up_is_chosen(grid):
     assert choices.chosen(grid(*far)) == (0.2, 2)
 
 
+def rates(*scores, roles=("baseline", "whole method"), warm=(0,)):
+    """A grid of rates 0.1, 0.2 ... by warm-ups, with scores in percent."""
+    points = [((i + 1) / 10, w) for i in range(len(scores)) for w in warm]
+    index = pd.MultiIndex.from_tuples(points, names=["learning_rate", "warmup_epochs"])
+    table = pd.DataFrame([s for s in scores for _ in warm], index, columns=roles)
+    return table.assign(mean=table.mean(axis=1))
+
+
+def test_a_choice_at_the_edge_of_its_grid_says_so():
+    last = rates((50.0, 50.0), (52.0, 52.0), (54.0, 54.0), warm=(0, 2))
+    edge = "chosen: learning_rate 0.3 (the edge of the grid), warmup_epochs 2;"
+    assert choices.choice_in_words(last).startswith(edge)
+    first = rates((54.0, 54.0), (52.0, 52.0), (50.0, 50.0))
+    edge = "learning_rate 0.1 (the edge of the grid)"
+    assert edge in choices.choice_in_words(first)
+    inner = rates((50.0, 50.0), (54.0, 54.0), (52.0, 52.0))
+    assert "edge" not in choices.choice_in_words(inner)
+    pair = rates((50.0, 50.0), (54.0, 54.0))
+    assert "edge" not in choices.choice_in_words(pair), "both of two are ends"
+    alone = rates((50.0,), (51.0,), (52.0,), roles=["whole method"])
+    assert choices.choice_in_words(alone).endswith(
+        "(the edge of the grid), warmup_epochs 0"
+    )
+
+
+def test_a_baseline_is_compared_at_its_own_best_where_that_is_over_a_point_more():
+    over = rates((56.1, 40.0), (50.0, 50.0), (55.0, 60.0))
+    assert choices.best_of_baseline(over) == {"learning_rate": 0.1, "warmup_epochs": 0}
+    said = choices.best_in_words(over)
+    assert said.startswith(
+        "56.1 at its own best, 55.0 at the chosen recipe; that is over"
+    )
+    assert said.endswith("so learning_rate 0.1, warmup_epochs 0 is compared with, too")
+    for best in (55.9, 56.0):  # a point is not more than a point
+        within = rates((best, 40.0), (50.0, 50.0), (55.0, 60.0))
+        assert choices.best_of_baseline(within) is None
+        assert choices.best_in_words(within).endswith("nothing changes")
+    unknown = rates((float("nan"), 40.0), (50.0, 50.0))
+    unknown["mean"] = unknown[["baseline", "whole method"]].mean(axis=1, skipna=False)
+    assert choices.best_of_baseline(unknown) is None
+    assert choices.best_in_words(unknown) == "not known yet"
+    alone = rates((50.0,), (51.0,), roles=["whole method"])
+    assert choices.best_of_baseline(alone) is None
+
+
 def test_doubling_is_enough_where_it_adds_less_than_a_point(plan):
     once = [plan("baseline", 0.5), plan("full", 0.6), plan("none", 0.7, "other")]
     longer = {"name": "twice"}

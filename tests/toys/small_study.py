@@ -45,12 +45,14 @@ def save(
     seed: int,
     scores: Mapping[Tested, Scores],
     measures: Mapping[str, float] | None = None,
+    **parameters: object,
 ) -> None:
-    """Write a run that trained on plaza for two epochs."""
+    """Write a run that trained on plaza for two epochs, with further parameters."""
+    known = {"benchmark": "plaza", "seed": seed, "variant": variant}
     save_run(
         str(outputs / f"plaza/toy/{variant}-s{seed}"),
         paper="toy",
-        parameters={"benchmark": "plaza", "seed": seed, "variant": variant},
+        parameters=known | parameters,
         scores=scores,
         history=pd.DataFrame({"epoch": [1, 2], "camera": [1.5, seed]}),
         seconds=1.0,
