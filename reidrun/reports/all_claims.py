@@ -6,11 +6,17 @@ For notebooks/claims.ipynb, and as counts for the README.
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
 
-from reidlib.evaluation.statistics import OF_CLAIMS, in_points, range_in_points
+from reidlib.evaluation.statistics import (
+    OF_CLAIMS,
+    Comparison,
+    in_points,
+    range_in_points,
+)
 from reidrun.reports import choices, claims
 from reidrun.reports.claims import IN_MARKDOWN, Finding
 from reidrun.reports.published import HEADLINES
@@ -24,15 +30,17 @@ from reidrun.runs.plans import Plan
 from reidrun.runs.study_plan import Part
 
 CONTROLS = "Control:", "Our test"  # how sentences begin that are none of the paper's
-COLUMNS = ["paper", "claim", "compared", "on", "effect", "95 %", "verdict"]
-COLUMNS += [claims.CORRECTED, "control", "page"]
+COLUMNS = ["paper", "claim", "compared", "on", "effect (95 %)", "seeds", "verdict"]
+COLUMNS += [claims.CORRECTED, "control"]
+Wanted = Mapping[tuple[str, str], int]
 
 
 def as_judged(studies: Mapping[str, Study]) -> dict[str, Study]:
     """Studies in the settings that their claims are about, those of a paper as one.
 
     studies   by ablation, as `gather_all` gives them
-    Holm's correction then counts all claims of the paper, as on its pages.
+    Holm's correction then counts all claims of the paper, as on its pages. The world on
+    which recipes are chosen is left out: its runs are no evidence for what they chose.
     """
     found = {}
     for name, study in studies.items():
@@ -40,40 +48,73 @@ def as_judged(studies: Mapping[str, Study]) -> dict[str, Study]:
         same = [o for o in studies if o != name and o.partition("_")[0] == paper]
         whole = replace(study, siblings=tuple(studies[other] for other in same))
         abroad = study.ablation.abroad
-        found[name] = whole.elsewhere() if abroad else whole.where_trained()
+        own = whole.elsewhere() if abroad else whole.where_trained()
+        kept = [at for at in own.settings if at.trained_on != choices.VALIDATION]
+        found[name] = replace(own, settings=tuple(kept))
     return found
 
 
+def seeds_wanted(known: Mapping[str, Part]) -> Wanted:
+    """How many seeds the study has of each ablation, by it and what is trained on.
+
+    known   the study's parts, as `read_parts` gives them
+    """
+    wanted: dict[tuple[str, str], int] = {}
+    for part in known.values():
+        for key in product(part.runs, part.benchmarks):
+            wanted[key] = max(wanted.get(key, 0), len(part.seeds))
+    return wanted
+
+
 def claims_table(
-    judged: Mapping[str, Study], outputs: Path, here: Path
+    judged: Mapping[str, Study], outputs: Path, here: Path, wanted: Wanted | None = None
 ) -> pd.DataFrame:
     """A row for each claim and setting in which anything was run; cells are Markdown.
 
     judged    what `as_judged` gives
     outputs   the folder of all runs and pages
     here      the folder that links lead from
-    Effects are in points; control is a comparison that could explain the claim away.
+    wanted    as `seeds_wanted` gives it; seeds that are missing are then said
+    Effects are in points, over the seeds that both rows have; control is a comparison
+    that could explain the claim away. A world links to its page of the ablation.
     """
     rows = []
     for name, study in judged.items():
         for found in claims.findings(study):
             if found.comparison:
-                page = _page(name, found, outputs, here)
-                rows.append(_row(name.partition("_")[0], study, found, page))
+                row = _row(study, found, _planned(name, found, wanted))
+                row["paper"] = name.partition("_")[0]
+                row["on"] = _linked(row["on"], name, found, outputs, here)
+                rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _row(paper: str, study: Study, found: Finding, page: str) -> dict[str, str]:
+def _planned(name: str, found: Finding, wanted: Wanted | None) -> int:
+    return (wanted or {}).get((name, found.setting.trained_on), 0)
+
+
+def _row(study: Study, found: Finding, wanted: int) -> dict[str, str]:
     claim, setting, comparison, fault, _ = found
     plain, corrected = found.verdicts
     sides = f"{study.rows[claim.ours]} against {study.rows[claim.other]}"
-    cells = [paper, claim.says, f"{sides}, {METRICS[claim.metric]}", str(setting)]
+    seeds = comparison.seeds
+    cells = {
+        "claim": claim.says,
+        "compared": f"{sides}, {METRICS[claim.metric]}",
+        "on": str(setting),
+        "effect (95 %)": _effect(comparison),
+        "seeds": f"{seeds} of {wanted}" if seeds < wanted else str(seeds),
+        "verdict": f"{plain}: {fault}" if fault else plain,
+        claims.CORRECTED: corrected,
+        "control": _control(study, found),
+    }
+    return {name: _escaped(cell) for name, cell in cells.items()}
+
+
+def _effect(comparison: Comparison) -> str:
     effect = comparison.effect
-    cells += [in_points(effect.difference), range_in_points(effect.interval)]
-    cells += [f"{plain}: {fault}" if fault else plain, corrected]
-    cells.append(_control(study, found))
-    escaped = [_escaped(cell) for cell in cells]
-    return dict(zip(COLUMNS, [*escaped, page], strict=True))
+    of_seeds = range_in_points(effect.interval) if comparison.seeds > 1 else "one seed"
+    return f"{in_points(effect.difference)} ({of_seeds})"
 
 
 def _control(study: Study, found: Finding) -> str:
@@ -87,43 +128,50 @@ def _control(study: Study, found: Finding) -> str:
     sides = f"{study.rows[ours]} against {study.rows[other]}"
     sides += f", {control.search}" if control.search else ""
     result = claims.compared(study, asked, at)
-    if result is None:
-        return f"{sides}: not run"
-    effect = result.effect
-    interval = range_in_points(effect.interval)
-    return f"{sides}: {in_points(effect.difference)} ({interval})"
+    return f"{sides}: {_effect(result) if result else 'not run'}"
 
 
-def _page(name: str, found: Finding, outputs: Path, here: Path) -> str:
-    """A link to the executed page of an ablation, "" where there is none."""
+def _linked(text: str, name: str, found: Finding, outputs: Path, here: Path) -> str:
+    """The words as a link to the page of an ablation in a world, where there is one."""
     paper, _, what = name.partition("_")
-    own = outputs / folder_name(found.setting.trained_on) / paper / f"{what}.ipynb"
-    others = sorted(outputs.glob(f"*/{paper}/{what}.ipynb"))
-    page = next((path for path in (own, *others) if path.is_file()), None)
-    return f"[{what}]({Path(os.path.relpath(page, here)).as_posix()})" if page else ""
+    page = outputs / folder_name(found.setting.trained_on) / paper / f"{what}.ipynb"
+    if not page.is_file():
+        return text
+    return f"[{text}]({Path(os.path.relpath(page, here)).as_posix()})"
 
 
-def counted(judged: Mapping[str, Study]) -> pd.DataFrame:
-    """How many claims of each paper came out how: a row for each, and one for all.
+def counted(judged: Mapping[str, Study], wanted: Wanted | None = None) -> pd.DataFrame:
+    """How many claims came out how: a row for each kind of pictures and paper.
 
     Sentences that are ours, controls and tests of readings, are not counted. Columns
-    claims (that were run), the verdicts, and two of them after Holm's correction.
+    claims (that were run), those that have all seeds of the study (as `seeds_wanted`
+    gives them), the verdicts, and two of these after Holm's correction. Index
+    (pictures, paper), with "all" below the papers of each kind.
     """
     said = [
-        (name.partition("_")[0], *found.verdicts)
+        (
+            study.pictures(found.setting),
+            name.partition("_")[0],
+            found.comparison.seeds >= _planned(name, found, wanted),
+            *found.verdicts,
+        )
         for name, study in judged.items()
         for found in claims.findings(study)
         if found.comparison and not found.claim.says.startswith(CONTROLS)
     ]
-    found = pd.DataFrame(said, columns=["paper", "verdict", "corrected"])
-    rows = {paper: _counts(own) for paper, own in found.groupby("paper", sort=False)}
-    rows["all"] = _counts(found)
-    return pd.DataFrame(rows).T
+    names = ["pictures", "paper", "whole", "verdict", "corrected"]
+    found, rows = pd.DataFrame(said, columns=names), {}
+    for kind, same in found.groupby("pictures"):
+        for paper, own in same.groupby("paper", sort=False):
+            rows[kind, paper] = _counts(own)
+        rows[kind, "all"] = _counts(same)
+    rows = rows or {("", "all"): _counts(found)}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(names[:2])
 
 
 def _counts(found: pd.DataFrame) -> dict[str, int]:
     words = [*OF_CLAIMS, "not judged"]
-    counts = {"claims": len(found)}
+    counts = {"claims": len(found), "with all seeds": int(found["whole"].sum())}
     counts |= {word: int((found["verdict"] == word).sum()) for word in words}
     for word in OF_CLAIMS[:2]:
         kept = found["corrected"] == word
@@ -131,12 +179,11 @@ def _counts(found: pd.DataFrame) -> dict[str, int]:
     return counts
 
 
-def counts_markdown(judged: Mapping[str, Study]) -> str:
+def counts_markdown(judged: Mapping[str, Study], wanted: Wanted | None = None) -> str:
     """`counted` as Markdown, papers by the names that they have in print."""
-    table = counted(judged)
     names = {name: headline.paper for name, headline in HEADLINES.items()}
-    table.insert(0, "paper", [names.get(name, name) for name in table.index])
-    return as_markdown(table)
+    table = counted(judged, wanted).rename(names, level="paper")
+    return as_markdown(table.reset_index())
 
 
 def as_markdown(table: pd.DataFrame) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
+from reidrun.reports.published import HEADLINES
 from reidrun.reports.study import BASELINES
 from reidrun.runs.folder import is_complete
 from reidrun.runs.params import FULL
@@ -15,6 +16,7 @@ from reidrun.runs.records import read_history, read_record
 from reidrun.runs.study_plan import Part
 
 ROLES = ("baseline", "whole method")
+VALIDATION = "arcade"  # the world it is done on, so that no claim is judged there
 WITHIN = 0.5  # points of mAP: closer points of a grid are as good
 MOVED = 1.0  # points of mAP: what a longer training may add at most
 
@@ -114,6 +116,41 @@ def doubled(once: Iterable[Plan], twice: Iterable[Plan]) -> pd.DataFrame:
     return table.assign(enough=enough.where(table["added"].notna(), ""))
 
 
+def lengths(parts: Mapping[str, Sequence[Plan]]) -> pd.DataFrame:
+    """`doubled` of the study: its parts length* beside its parts length-twice*."""
+    names = [name for name in parts if name.startswith("length")]
+    once = [n for n in names if not n.startswith("length-twice")]
+    sides = once, [n for n in names if n not in once]
+    return doubled(*([plan for n in side for plan in parts[n]] for side in sides))
+
+
+def lengths_in_words(table: pd.DataFrame) -> list[str]:
+    """A sentence for each paper: whether its length is settled, with the last doubling.
+
+    table   as `doubled` gives it
+    """
+    said = []
+    for paper, own in table.groupby(level="paper", sort=False):
+        title = HEADLINES[paper].paper if paper in HEADLINES else paper
+        moved = [
+            f"the {role} by {row.added:+.1f}"
+            for (_, role), row in own.iterrows()
+            if not pd.isna(row.added)
+        ]
+        rest = "" if len(moved) == len(own) else "; other runs are missing"
+        if not moved:
+            said.append(f"{title}: whether the length is enough is not known yet.")
+            continue
+        settled = (
+            "the length is enough"
+            if (own["enough"] == "yes").all()
+            else ("the length is not settled")
+        )
+        points = " and ".join(moved)
+        said.append(f"{title}: {settled}: doubling it moves {points} mAP{rest}.")
+    return said
+
+
 def same_order(small: Iterable[Plan], large: Iterable[Plan]) -> pd.DataFrame:
     """Whole method less baseline at both sizes, in points; a row for each paper."""
     table = _side_by_side({"small": small, "large": large}).unstack("role")
@@ -141,6 +178,7 @@ def curves(plans: Iterable[Plan]) -> pd.DataFrame:
     ]
     names = ["paper", "benchmark", "seed", "epoch", "value"]
     found = pd.DataFrame(rows, columns=names)
+    found = found.sort_values("benchmark", ascending=False, kind="stable")  # as colored
     return found.assign(value=100 * found["value"].astype(float))
 
 

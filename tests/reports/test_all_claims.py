@@ -1,12 +1,13 @@
 """Every claim of every paper: its cells, its control, its page, and the counts."""
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 from toys.small_runs import write_record
 from toys.small_study import HERE, THERE, save, scored
 
-from reidrun.reports import all_claims, claims
+from reidrun.reports import all_claims, choices, claims
 from reidrun.reports.all_claims import as_judged, claims_table, counted, of_paper
 from reidrun.reports.pages import CLAIMS, made_readme
 from reidrun.reports.readme import END, START
@@ -14,6 +15,8 @@ from reidrun.runs import study_plan
 from reidrun.runs.asked import Control
 from reidrun.runs.environment import ROOT
 from reidrun.runs.params import read_ablations
+
+DRAWN = "drawn pedestrians"
 
 
 @pytest.fixture
@@ -42,13 +45,41 @@ def test_a_claim_is_a_row_where_it_was_run(gather, outputs):
         "claim": "More is better.",
         "compared": "B/L+TEM against Baseline, mAP",
         "on": "plaza",
-        "effect": "+10.0",
-        "95 %": "+10.0 to +10.0",
+        "effect (95 %)": "+10.0 (+10.0 to +10.0)",
+        "seeds": "3",
         "verdict": "replicated",
         claims.CORRECTED: "replicated",
         "control": "",
-        "page": "",
     }
+
+
+def test_a_claim_of_fewer_seeds_than_the_study_has_says_so(gather, outputs):
+    wanted = {("toy_rows", "plaza"): 5}
+    judged = as_judged({"toy_rows": gather()})
+    table = claims_table(judged, outputs, outputs, wanted)
+    assert table["seeds"].tolist() == ["3 of 5"]
+    assert counted(judged, wanted)["with all seeds"].tolist() == [0, 0]
+    assert counted(judged)["with all seeds"].tolist() == [1, 1]
+    alone = as_judged({"toy_rows": gather(seeds=(1,))})
+    (row,) = rows(alone, outputs)
+    assert (row["effect (95 %)"], row["seeds"]) == ("+10.0 (one seed)", "1")
+    assert row["verdict"] == "inconclusive"
+
+
+def test_seeds_wanted_are_the_most_of_any_part():
+    part = {"about": "", "benchmarks": ["plaza", "station"]}
+    few = study_plan.Part(runs=["toy_rows"], seeds=[0], **part)
+    many = study_plan.Part(runs=["toy_rows", "toy"], seeds=[0, 1, 2], **part)
+    found = all_claims.seeds_wanted({"a": many, "b": few})
+    assert found == dict.fromkeys(product(many.runs, many.benchmarks), 3)
+
+
+def test_no_claim_is_judged_where_recipes_are_chosen(gather, outputs, monkeypatch):
+    assert rows(as_judged({"toy_rows": gather()}), outputs)
+    monkeypatch.setattr(choices, "VALIDATION", "plaza")
+    judged = as_judged({"toy_rows": gather()})
+    assert judged["toy_rows"].settings == () and rows(judged, outputs) == []
+    assert counted(judged).loc[("", "all"), "claims"] == 0
 
 
 def test_claims_about_other_scenes_are_judged_there(gather, outputs):
@@ -80,16 +111,16 @@ def test_a_control_may_be_another_way_to_search(with_control, outputs):
     assert row["control"] == "B/L+TEM against Baseline, visual: +20.0 (+20.0 to +20.0)"
 
 
-def test_a_row_links_to_the_page_of_its_world_or_to_any_other(gather, outputs):
+def test_a_row_links_to_the_page_of_its_world_and_to_no_other(gather, outputs):
     judged = as_judged({"toy_rows": gather()})
     there = outputs / "station" / "toy" / "rows.ipynb"
     there.parent.mkdir(parents=True)
     there.touch()
-    assert rows(judged, outputs)[0]["page"] == "[rows](station/toy/rows.ipynb)"
+    assert rows(judged, outputs)[0]["on"] == "plaza"
     (outputs / "plaza/toy/rows.ipynb").touch()
-    assert rows(judged, outputs)[0]["page"] == "[rows](plaza/toy/rows.ipynb)"
+    assert rows(judged, outputs)[0]["on"] == "[plaza](plaza/toy/rows.ipynb)"
     seen_from = claims_table(judged, outputs, outputs.parent / "notebooks")
-    assert seen_from["page"][0] == "[rows](../outputs/plaza/toy/rows.ipynb)"
+    assert seen_from["on"][0] == "[plaza](../outputs/plaza/toy/rows.ipynb)"
 
 
 def test_claims_of_a_paper_are_corrected_together_as_on_its_pages(gather):
@@ -105,9 +136,10 @@ def test_counts_are_of_the_papers_own_sentences(gather):
     ours = [first.model_copy(update={"says": f"{w} x."}) for w in all_claims.CONTROLS]
     ablation = study.ablation.model_copy(update={"claims": [first, *ours]})
     found = counted(as_judged({"toy_rows": replace(study, ablation=ablation)}))
-    assert found.index.tolist() == ["toy", "all"]
-    assert found.loc["toy"].to_dict() == {
+    assert found.index.tolist() == [(DRAWN, "toy"), (DRAWN, "all")]
+    assert found.loc[(DRAWN, "toy")].to_dict() == {
         "claims": 1,
+        "with all seeds": 1,
         "replicated": 1,
         "contradicted": 0,
         "inconclusive": 0,
@@ -116,7 +148,7 @@ def test_counts_are_of_the_papers_own_sentences(gather):
         "contradicted, corrected": 0,
     }
     text = all_claims.counts_markdown(as_judged({"toy_rows": study}))
-    assert text.splitlines()[2] == "| toy | 1 | 1 | 0 | 0 | 0 | 1 | 0 |"
+    assert text.splitlines()[2] == f"| {DRAWN} | toy | 1 | 1 | 1 | 0 | 0 | 0 | 1 | 0 |"
 
 
 def test_what_came_out_one_way_or_the_other_comes_first(gather, outputs):
@@ -149,7 +181,7 @@ def test_the_readme_has_the_counts_where_it_has_their_marks(toy_root):
     (toy_root / "README.md").write_text(f"{table}\n{marks}\n")
     (toy_root / "params/ablations/toy_parts.yaml").unlink()
     made = made_readme(toy_root, toy_root / "outputs")
-    line = "| all | 0 | 0 | 0 | 0 | 0 | 0 | 0 |"
+    line = "|  | all | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 |"
     assert line in made.partition(CLAIMS[0])[2]
 
 

@@ -139,6 +139,30 @@ def test_doubling_is_enough_where_it_adds_less_than_a_point(plan):
     assert table["enough"].tolist() == ["yes", "no", ""]
 
 
+def test_a_length_is_settled_in_words_where_no_row_moves_by_a_point(plan):
+    longer = {"name": "twice"}
+    parts = {
+        "length": [plan("baseline", 0.5), plan("full", 0.6)],
+        "length-other": [plan("none", 0.7, "other"), plan("full", 0.7, "other")],
+        "length-third": [plan("baseline", None, "third")],
+        "length-twice": [
+            plan("baseline", 0.505, **longer),
+            plan("full", 0.599, **longer),
+        ],
+        "length-twice-other": [plan("none", 0.66, "other", **longer)],
+        "grid-other": [],
+    }
+    table = choices.lengths(parts)
+    assert table["added"].dropna().tolist() == pytest.approx([0.5, -0.1, -4.0])
+    assert choices.lengths_in_words(table) == [
+        "toy: the length is enough: doubling it moves the baseline by +0.5 and the"
+        " whole method by -0.1 mAP.",
+        "other: the length is not settled: doubling it moves the baseline by -4.0"
+        " mAP; other runs are missing.",
+        "third: whether the length is enough is not known yet.",
+    ]
+
+
 def test_the_order_at_two_sizes(plan):
     small = [plan("baseline", 0.5), plan("full", 0.6)]
     small += [plan("none", 0.5, "other"), plan("full", 0.4, "other")]
