@@ -1,10 +1,8 @@
 """`make bench`: the page and the record of this machine, in outputs/benchmarks/."""
 
-from bench.measuring import machine, say
+from bench.measuring import FOLDER, machine, say
 from reidrun.runs.environment import ROOT
 from reidrun.runs.execute import execute_page
-
-FOLDER = ROOT / "outputs" / "benchmarks"
 
 
 def main() -> None:

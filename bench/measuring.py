@@ -22,10 +22,13 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from reidlib.files import write_text
-from reidrun.runs.environment import environment
+from reidrun.runs.environment import ROOT, environment
 
+FOLDER = ROOT / "outputs" / "benchmarks"  # of pages and records
 CLEAR_REFS = Path("/proc/self/clear_refs")  # Linux: a 5 in it forgets the peak
 STATUS = Path("/proc/self/status")
+CARD_COLUMNS = ["paper", "images", "per_second", "peak_share", "memory_mib"]
+CARD_COLUMNS += ["compiled_per_second"]
 
 
 class Seconds(NamedTuple):
@@ -183,6 +186,22 @@ def broken(records: Iterable[Record]) -> list[str]:
             said = f"{record.memory_mib} MiB, {record.most_mib} promised"
             found.append(f"{record.what}, {record.threads} threads: {said}")
     return found
+
+
+def cards(folder: Path = FOLDER) -> pd.DataFrame:
+    """Steps that were measured on accelerators, by the records in a folder.
+
+    A row for each card and paper, columns as `steps.OnCard` has them; nan for what was
+    not measured. Records of machines without an accelerator have none.
+    """
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        record = json.loads(path.read_text("utf-8"))
+        card = record["hardware"]["accelerator"]
+        measured = [row for row in record["accelerator"] if row["per_second"]]
+        found += [{"card": card} | row for row in measured]
+    table = pd.DataFrame(found, columns=["card", *CARD_COLUMNS])
+    return table.set_index(["card", "paper"])
 
 
 def machine() -> str:

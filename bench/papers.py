@@ -1,4 +1,4 @@
-"""Each paper's model whole, and a batch of noise, at its own size or at tiny scale.
+"""Each paper's model whole, and a batch of noise, at its own size or at a small one.
 
 Weights are random at full size, where they cost the same and none need be there.
 """
@@ -25,7 +25,11 @@ from reidrun.runs.environment import ROOT
 from reidrun.runs.params import FULL, choose_variants, read_layers, resolve
 from reidrun.runs.schema import notebook_schema
 
-BENCHMARKS = {"tiny": "plaza", "full": "market1501"}  # whose settings are taken
+BENCHMARKS = {  # whose settings are taken
+    "tiny": "plaza",
+    "study": "concourse",
+    "full": "market1501",
+}
 IDENTITIES, CAMERAS = 751, 6  # Market-1501
 CAPTION = "a pedestrian with " + 80 * "a bag and "  # longer than CLIP reads
 
@@ -42,7 +46,7 @@ class Work(NamedTuple):
 
 
 def parameters_of(paper: str, scale: str = "full") -> dict:
-    """The paper's own setting, or that of its runs on drawn pedestrians."""
+    """The paper's own setting, or that of its runs on drawn or rendered people."""
     benchmark = BENCHMARKS[scale]
     schema = notebook_schema(ROOT / "notebooks" / f"{paper}.ipynb")
     given = {"benchmark": benchmark, "data_root": "", "run_dir": "", "seed": 0}
@@ -141,7 +145,8 @@ def build_fba(settings: dict, identities: int = IDENTITIES) -> Work:
 def random_clip(settings: dict) -> Clip:
     """CLIP's towers; at full scale with random weights, which cost the same."""
     size = settings["image_height"], settings["image_width"]
-    backbone = "tiny" if settings["backbone"] == "tiny" else "random"
+    is_small = settings["backbone"].startswith("tiny")
+    backbone = settings["backbone"] if is_small else "random"
     return load_clip(backbone, image_size=size, stride=settings["stride"])
 
 

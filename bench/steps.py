@@ -7,6 +7,7 @@ and the checks of both.
 """
 
 from collections.abc import Callable, Iterator
+from statistics import median
 from typing import Any, NamedTuple
 
 import torch
@@ -17,7 +18,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.measuring import Record, beside_floor, say, seconds, using_threads
 from bench.papers import BUILDERS, batch_of, parameters_of, step_of
 from reidlib.data.loaders import Batch
-from reidlib.evaluation.extraction import PRECISIONS, in_float32
+from reidlib.evaluation.cost import parameters_used
+from reidlib.evaluation.extraction import PRECISIONS, evaluating, in_float32
 from reidlib.training.step import Step
 from reidrun.runs.environment import peak_memory
 
@@ -35,6 +37,22 @@ PEAKS = {  # bf16 operations per second without sparsity, from the makers' data 
     "L40S": 362e12,
     "RTX 4090": 165e12,
 }
+
+
+class Costs(NamedTuple):
+    """What a paper's whole method takes at a small size, on this processor.
+
+    Counted are parameters in training, frozen towers among them, and those that an
+    embedding depends on; measured are processor seconds of a step, and images embedded
+    in a processor second, with captions where the method reads them.
+    """
+
+    paper: str
+    parameters: int
+    parameters_used: int
+    images: int  # of a step
+    step: float
+    embedded: float
 
 
 class OnCard(NamedTuple):
@@ -158,6 +176,33 @@ def rest_of(step: Step, batch: Batch, name: str) -> Rest:
     gradients = [p.grad for p in step.parameters.values() if p.grad is not None]
     work = losses, optimise, lambda: get_total_norm(gradients)
     return Rest(name, *(seconds(part).processor for part in work))
+
+
+def costs(paper: str, scale: str = "study", rounds: int = 3) -> Costs:
+    """Count and measure a paper's whole method; times are medians over rounds."""
+    step, batch = made(paper, scale, images=None)
+    inputs = step.inputs(batch)
+
+    def embed() -> None:
+        with evaluating(step.model):
+            step.model.embed(*inputs)
+
+    with using_threads(1):
+        step(batch, "a step that warms up")
+        embed()
+        steps = [
+            seconds(lambda: step(batch, "a step")).processor for _ in range(rounds)
+        ]
+        reads = [seconds(embed).processor for _ in range(rounds)]
+    few = (part[:2] for part in inputs)
+    return Costs(
+        paper=paper,
+        parameters=sum(p.numel() for p in step.model.parameters()),
+        parameters_used=parameters_used(step.model, *few),
+        images=len(batch.images),
+        step=median(steps),
+        embedded=len(batch.images) / median(reads),
+    )
 
 
 def detached(output: Any) -> Any:

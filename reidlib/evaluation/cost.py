@@ -105,13 +105,16 @@ def _spread(values: Sequence[float]) -> Spread:
     return Spread(*torch.tensor(values, dtype=torch.float64).quantile(shares).tolist())
 
 
-def parameters_used(model: nn.Module, images: Tensor) -> int:
-    """Count the parameters that gradients of the embedding reach, frozen ones too."""
+def parameters_used(model: nn.Module, *inputs: Tensor) -> int:
+    """Count the parameters that gradients of the embedding reach, frozen ones too.
+
+    inputs   of embed: images (B, 3, height, width), and captions where it reads them
+    """
     frozen = [p for p in model.parameters() if not p.requires_grad]
     known = list(model.requires_grad_(True).parameters())
     try:
         with evaluating(model), torch.enable_grad():
-            embeddings = model.embed(images)
+            embeddings = model.embed(*inputs)
             tensors = [embeddings] if isinstance(embeddings, Tensor) else embeddings
             total = sum(tensor.float().sum() for tensor in tensors if tensor.numel())
             found = torch.autograd.grad(total, known, allow_unused=True)

@@ -1,9 +1,12 @@
 """What measures training steps, tried on steps of four small images."""
 
+import json
+
+import pandas as pd
 import pytest
 import torch
 
-from bench import counting, steps
+from bench import counting, measuring, steps
 from bench.papers import BUILDERS, parameters_of
 
 
@@ -51,6 +54,17 @@ def test_a_batch_has_the_papers_size_unless_it_is_made_smaller():
         assert len(batch.images) == images and steps.each_of(batch) == each
 
 
+@pytest.mark.parametrize("paper", BUILDERS)
+def test_costs_of_each_paper_are_those_of_its_study(paper):
+    found = steps.costs(paper, rounds=1)
+    settings = parameters_of(paper, "study")
+    assert (settings["image_height"], settings["image_width"]) == (64, 32)
+    people, each = settings["num_identities_per_batch"], settings["images_per_identity"]
+    assert found.images == people * each
+    assert 0 < found.parameters_used < found.parameters, "heads are not used in a test"
+    assert found.step > 0 < found.embedded
+
+
 def test_full_size_settings_are_the_papers_own():
     sizes = {paper: parameters_of(paper) for paper in BUILDERS}
     assert {s["image_height"] for s in sizes.values()} == {256, 384}
@@ -81,6 +95,30 @@ def test_peaks_go_by_the_cards_name():
     assert steps.peak_of("NVIDIA H100 PCIe") == 756e12
     assert steps.peak_of("NVIDIA A100-SXM4-80GB") == 312e12
     assert steps.peak_of("a card of tomorrow") is None
+
+
+def test_cards_are_read_from_their_records(tmp_path):
+    assert measuring.cards(tmp_path).empty
+    here, there = steps.OnCard("fanet", 128), steps.OnCard("fba", 64, 626.0, 0.2, 900)
+    for name, card in (("a", "none"), ("b", "NVIDIA H200")):
+        rows = [row._asdict() for row in (here, there)[: 1 + (card != "none")]]
+        record = {"hardware": {"accelerator": card}, "accelerator": rows}
+        (tmp_path / f"{name}.json").write_text(json.dumps(record))
+    table = measuring.cards(tmp_path)
+    assert table.index.tolist() == [("NVIDIA H200", "fba")]
+    assert table.columns.tolist() == [*steps.OnCard._fields[1:]]
+    (row,) = table.to_dict("records")
+    assert (row["images"], row["per_second"], row["memory_mib"]) == (64, 626.0, 900)
+    assert pd.isna(row["compiled_per_second"])
+
+
+def test_the_committed_cards_have_every_paper():
+    table = measuring.cards()
+    for card in table.index.unique("card"):
+        assert steps.peak_of(card), "its peak is known"
+        rows = table.loc[card]
+        assert set(rows.index) == set(BUILDERS)
+        assert (rows["per_second"] > 0).all() and rows["peak_share"].between(0, 1).all()
 
 
 def test_a_step_is_counted_without_running_it():
