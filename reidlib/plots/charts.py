@@ -113,14 +113,18 @@ def precision_staircase(hits: Tensor) -> Figure:
 
 @styled
 def run_curves(histories: pd.DataFrame, panels: str, ylabel: str) -> Figure:
-    """Histories of several runs, a line for each.
+    """Histories of several runs, a line for each, colored by the seed.
 
-    histories   tidy, with the `epoch` beside each value
+    histories   tidy, with the `epoch` beside each value; several benchmarks are lines
+                of several styles, and of several colors where there is one seed
     panels      a column of it: a panel for each of its values
     """
     names, runs = levels(histories[panels]), histories.astype({"seed": str})
-    look = {"hue": "seed", "hue_order": levels(runs["seed"])}
-    if len(trained_on := levels(runs["benchmark"])) > 1:
+    seeds, trained_on = levels(runs["seed"]), levels(runs["benchmark"])
+    look = {"hue": "seed", "hue_order": seeds}
+    if len(trained_on) > 1 and len(seeds) < 2:
+        look = {"hue": "benchmark", "hue_order": trained_on}
+    elif len(trained_on) > 1:
         look |= {"style": "benchmark", "style_order": trained_on}
     figure, axes = _axes(max(len(names), 1))
     for ax, name in zip(axes, names, strict=False):

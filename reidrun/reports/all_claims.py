@@ -224,7 +224,7 @@ def against_own_best(
         paper, table = known[name].runs[0], choices.grid(known[name], parts[name])
         if choices.ROLES[0] not in table:
             continue
-        title = HEADLINES[paper].paper if paper in HEADLINES else paper
+        title = choices.title(paper)
         said.append(f"{title}'s baseline: {choices.best_in_words(table)}.")
         recipe = choices.best_of_baseline(table)
         if recipe is None:

@@ -131,7 +131,6 @@ def lengths_in_words(table: pd.DataFrame) -> list[str]:
     """
     said = []
     for paper, own in table.groupby(level="paper", sort=False):
-        title = HEADLINES[paper].paper if paper in HEADLINES else paper
         moved = [
             f"the {role} by {row.added:+.1f}"
             for (_, role), row in own.iterrows()
@@ -139,7 +138,9 @@ def lengths_in_words(table: pd.DataFrame) -> list[str]:
         ]
         rest = "" if len(moved) == len(own) else "; other runs are missing"
         if not moved:
-            said.append(f"{title}: whether the length is enough is not known yet.")
+            said.append(
+                f"{title(paper)}: whether the length is enough is not known yet."
+            )
             continue
         settled = (
             "the length is enough"
@@ -147,8 +148,13 @@ def lengths_in_words(table: pd.DataFrame) -> list[str]:
             else ("the length is not settled")
         )
         points = " and ".join(moved)
-        said.append(f"{title}: {settled}: doubling it moves {points} mAP{rest}.")
+        said.append(f"{title(paper)}: {settled}: doubling it moves {points} mAP{rest}.")
     return said
+
+
+def title(paper: str) -> str:
+    """What a paper is called in print; what is none of the four keeps its name."""
+    return HEADLINES[paper].paper if paper in HEADLINES else paper
 
 
 def same_order(small: Iterable[Plan], large: Iterable[Plan]) -> pd.DataFrame:

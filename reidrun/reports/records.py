@@ -9,7 +9,6 @@ import pandas as pd
 from reidrun.runs.errors import RunError
 from reidrun.runs.folder import SCORES, pictures, pictures_in
 from reidrun.runs.names import read_row_name, row_name
-from reidrun.runs.params import FULL
 from reidrun.runs.records import read_record
 
 COLUMNS = ["paper", "variant", "seed", "benchmark", "trained_on_pictures", "tested_on"]
@@ -82,28 +81,6 @@ def summary_table(rows: pd.DataFrame) -> pd.DataFrame:
     for score in ("mAP", "rank-1"):
         summary[score] = groups[score].agg(_mean_and_deviation)
     return summary.reset_index()
-
-
-def measured(
-    rows: pd.DataFrame, outputs: Path, measures: Mapping[str, Collection[str]]
-) -> pd.DataFrame:
-    """Measures that whole methods recorded beside their scores, mean over seeds.
-
-    rows       of `collect`, from `outputs`
-    measures   by paper, by name
-    Columns paper, trained on, tested on, measure, value and runs (how many).
-    """
-    found = []
-    whole = rows[(rows["variant"] == FULL) & (rows["search"] == "")]
-    for run in whole.itertuples():
-        known = read_record(outputs / run.folder).get("measures", {})
-        for name in measures.get(run.paper, ()):
-            if (value := known.get(f"{run.tested_on}: {name}")) is not None:
-                found.append((run.paper, run.benchmark, run.tested_on, name, value))
-    names = ["paper", "trained on", "tested on", "measure"]
-    table = pd.DataFrame(found, columns=[*names, "value"])
-    means = table.groupby(names, sort=False)["value"].agg(["mean", "count"])
-    return means.set_axis(["value", "runs"], axis=1).reset_index()
 
 
 def _mean_and_deviation(values: pd.Series) -> str:

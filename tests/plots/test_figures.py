@@ -171,6 +171,10 @@ def test_histories_of_several_runs_share_a_panel():
     (legend,) = figure.legends
     named = [text.get_text() for text in legend.get_texts()]
     assert named == ["seed", "0", "1", "benchmark", "plaza", "station"]
+    figure = plots.run_curves(terms[terms["seed"] == 0], "metric", "loss")
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["plaza", "station"]
+    assert legend.get_title().get_text() == ""
 
 
 def test_feature_points_show_groups_by_colour_and_kinds_by_marker():

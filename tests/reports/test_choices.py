@@ -1,13 +1,12 @@
 """What is chosen on the validation world, by the rules of docs/protocol.md."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from toys.small_runs import write_record
 
-from reidrun.reports import choices, records
+from reidrun.reports import choices
 from reidrun.runs.plans import Plan
 from reidrun.runs.study_plan import Part
 
@@ -190,24 +189,3 @@ def test_curves_have_the_epochs_that_were_validated(plan):
         "value": [25.0, 50.0],
     }
     assert choices.curves([waiting]).empty
-
-
-def test_measures_of_whole_methods_are_means_over_seeds(tmp_path):
-    for variant, seed, value in (("full", 0, 0.2), ("full", 1, 0.4), ("plain", 0, 0.9)):
-        path = write_record(tmp_path, "plaza", "toy", variant, seed) / "metrics.json"
-        measures = {"plaza: on person": value, "station: on person": 1.0}
-        path.write_text(
-            json.dumps(json.loads(path.read_text()) | {"measures": measures})
-        )
-    rows = records.collect(tmp_path)
-    asked = {"toy": ["on person", "unheard of"], "none": ["on person"]}
-    (found,) = records.measured(rows, tmp_path, asked).to_dict("records")
-    assert found == {
-        "paper": "toy",
-        "trained on": "plaza",
-        "tested on": "plaza",
-        "measure": "on person",
-        "value": pytest.approx(0.3),
-        "runs": 2,
-    }
-    assert records.measured(rows, tmp_path, {}).empty
