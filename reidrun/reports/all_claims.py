@@ -55,13 +55,14 @@ def as_judged(studies: Mapping[str, Study]) -> dict[str, Study]:
 
 
 def seeds_wanted(known: Mapping[str, Part]) -> Wanted:
-    """How many seeds the study has of each ablation, by it and what is trained on.
+    """How many seeds the study has of each paper's tables, by what is trained on.
 
     known   the study's parts, as `read_parts` gives them
     """
     wanted: dict[tuple[str, str], int] = {}
     for part in known.values():
-        for key in product(part.runs, part.benchmarks):
+        papers = [run.partition("_")[0] for run in part.runs]
+        for key in product(papers, part.benchmarks):
             wanted[key] = max(wanted.get(key, 0), len(part.seeds))
     return wanted
 
@@ -90,7 +91,8 @@ def claims_table(
 
 
 def _planned(name: str, found: Finding, wanted: Wanted | None) -> int:
-    return (wanted or {}).get((name, found.setting.trained_on), 0)
+    key = name.partition("_")[0], found.setting.trained_on
+    return (wanted or {}).get(key, 0)
 
 
 def _row(study: Study, found: Finding, wanted: int) -> dict[str, str]:
@@ -187,8 +189,12 @@ def counts_markdown(judged: Mapping[str, Study], wanted: Wanted | None = None) -
 
 
 def as_markdown(table: pd.DataFrame) -> str:
-    """A table whose cells are Markdown already, as Markdown."""
-    lines = [table.columns, ["---"] * len(table.columns), *table.astype(str).to_numpy()]
+    """A table whose cells are Markdown already, as Markdown.
+
+    Names of rows such as B/L+TEM+BG may break behind a plus: columns then fit a page.
+    """
+    cells = table.astype(str).replace(r"\+(?=[A-Z])", "+<wbr>", regex=True)
+    lines = [table.columns, ["---"] * len(table.columns), *cells.to_numpy()]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

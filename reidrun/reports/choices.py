@@ -117,11 +117,34 @@ def doubled(once: Iterable[Plan], twice: Iterable[Plan]) -> pd.DataFrame:
 
 
 def lengths(parts: Mapping[str, Sequence[Plan]]) -> pd.DataFrame:
-    """`doubled` of the study: its parts length* beside its parts length-twice*."""
-    names = [name for name in parts if name.startswith("length")]
-    once = [n for n in names if not n.startswith("length-twice")]
-    sides = once, [n for n in names if n not in once]
-    return doubled(*([plan for n in side for plan in parts[n]] for side in sides))
+    """`doubled` of the study: what `once` has beside its parts length-twice*."""
+    twice = [parts[name] for name in parts if name.startswith("length-twice")]
+    return doubled(once(parts), [plan for plans in twice for plan in plans])
+
+
+def once(parts: Mapping[str, Sequence[Plan]]) -> list[Plan]:
+    """The study's parts length*, which train once as long as its rows do.
+
+    Where one of them is not finished and a grid has a finished run of the same
+    parameters, under the name that it has there, that one stands in.
+    """
+    grids = [
+        plan for n, plans in parts.items() if n.startswith("grid-") for plan in plans
+    ]
+    known = {_what(plan): plan for plan in grids if is_complete(plan.folder)}
+    return [
+        plan if is_complete(plan.folder) else known.get(_what(plan), plan)
+        for name, plans in parts.items()
+        if name.startswith("length") and not name.startswith("length-twice")
+        for plan in plans
+    ]
+
+
+def _what(plan: Plan) -> str:
+    """What a plan trains, whatever its folder is called."""
+    named = {"run_dir", "variant"}
+    known = {n: v for n, v in plan.parameters.items() if n not in named}
+    return f"{plan.notebook.stem} {plan.variant} {sorted(known.items())}"
 
 
 def lengths_in_words(table: pd.DataFrame) -> list[str]:

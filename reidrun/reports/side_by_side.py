@@ -60,7 +60,7 @@ def scores(
         pair = both.pivot(columns="role", values=metric)
         cells = {r: mean_and_deviation(100 * v, ".1f") for r, v in pair.items()}
         cells["gain"] = _gain(pair["whole method"] - pair["baseline"])
-        seeds, most = len(pair), _most(wanted or {}, paper, trained_on)
+        seeds, most = len(pair), (wanted or {}).get((paper, trained_on), 0)
         cells["seeds"] = f"{seeds} of {most}" if seeds < most else str(seeds)
         rows[key] = cells
     return _readable(_framed(rows, RUN))
@@ -177,16 +177,6 @@ def _readable(table: pd.DataFrame) -> pd.DataFrame:
 def _gain(values: pd.Series) -> str:
     spread = f" ± {100 * values.std():.1f}" if len(values) > 1 else ""
     return in_points(values.mean()) + spread.replace(" ", NO_BREAK)
-
-
-def _most(wanted: Mapping[tuple[str, str], int], paper: str, trained_on: str) -> int:
-    """Seeds that the study has of a paper's tables on what is trained on."""
-    known = (
-        count
-        for (run, benchmark), count in wanted.items()
-        if run.partition("_")[0] == paper and benchmark == trained_on
-    )
-    return max(known, default=0)
 
 
 def _machine(hardware: Mapping[str, Any]) -> str:

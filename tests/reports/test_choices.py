@@ -138,6 +138,20 @@ def test_doubling_is_enough_where_it_adds_less_than_a_point(plan):
     assert table["enough"].tolist() == ["yes", "no", ""]
 
 
+def test_a_run_of_the_grid_stands_in_for_the_same_training(plan):
+    wanted, other = plan("full", rate=0.1), plan("baseline", rate=0.1)
+    same = plan("full", 0.6, name="from the grid", rate=0.1)
+    unlike = plan("baseline", 0.5, name="from the grid", rate=0.2)
+    waiting = plan("baseline", name="not run", rate=0.1)
+    parts = {"grid-toy": [same, unlike, waiting], "length": [wanted, other]}
+    parts["length-twice"] = [plan("full", 0.605, name="twice", rate=0.1)]
+    assert choices.once(parts) == [same, other]
+    whole = choices.lengths(parts).loc[("toy", "whole method")]
+    assert whole["added"] == pytest.approx(0.5)
+    finished = plan("full", 0.3, rate=0.1)
+    assert choices.once(parts | {"length": [finished]}) == [finished]
+
+
 def test_a_length_is_settled_in_words_where_no_row_moves_by_a_point(plan):
     longer = {"name": "twice"}
     parts = {

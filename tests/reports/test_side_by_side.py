@@ -41,7 +41,7 @@ def test_two_rows_are_compared_over_the_seeds_that_both_have(write, tmp_path):
     write("rganet", "rgm", 0, concourse=0.1)  # neither of the two
     write("flannet", "full", 0, concourse=0.3)  # without its baseline
     found = records.collect(tmp_path)
-    wanted = {("rganet_components", "concourse"): 3, ("rganet_prompts", "arcade"): 9}
+    wanted = {("rganet", "concourse"): 3, ("rganet", "arcade"): 9}
     table = side_by_side.scores(found, wanted=wanted)
     key = ("rendered people", "concourse", "concourse", "rganet")
     assert table.index.tolist() == [key]
