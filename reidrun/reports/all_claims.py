@@ -235,7 +235,11 @@ def against_own_best(
         recipe = choices.best_of_baseline(table)
         if recipe is None:
             continue
-        (epochs,) = {plan.parameters["epochs"] for plan in parts[name]}
+        epochs = next(
+            plan.parameters["epochs"]
+            for plan in parts[name]
+            if all(plan.parameters[key] == value for key, value in recipe.items())
+        )
         for part, ablation, ablated in _of_whole_method(known, paper, root):
             where = {"outputs": outputs, "data_root": data_root, "root": root}
             where |= {"ablation": ablated, "seeds": part.seeds}
