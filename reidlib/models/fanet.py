@@ -22,10 +22,9 @@ from torch.nn.functional import cross_entropy
 from reidlib.backbones.resnet import ResNetStages
 from reidlib.checks import check_choice
 from reidlib.losses.target_attention import FORMS, target_attention_loss
-from reidlib.models.layers import Classifier
+from reidlib.models.layers import SCALES, Classifier
 from reidlib.recipes import recorded
 
-SCALES = (1, 2, 4, 8)
 POOLING = {  # (B, C, stripes, rows, W) -> (B, C, stripes)
     "avg": lambda stripes: stripes.mean((3, 4)),
     "max": lambda stripes: stripes.amax((3, 4)),

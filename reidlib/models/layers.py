@@ -3,8 +3,11 @@
 from functools import partial
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+SCALES = (1, 2, 4, 8)  # of a pyramid: stripes that a map is cut into (Fu et al. 2019)
 
 
 class NeckOutput(NamedTuple):
@@ -107,3 +110,29 @@ class PlainAttention(nn.Module):
         scores = self.query(queries) @ self.key(keys).mT / queries.shape[-1] ** 0.5
         weights = scores.softmax(-1)  # (B, Q, K)
         return weights @ self.value(keys), weights
+
+
+def region_masks(patches: Tensor, prototypes: Tensor, gamma: float) -> Tensor:
+    """Share (B, N+1, P) of each region in each patch, in float32. RGANet, Eq. 1.
+
+        S_j = exp(gamma <F, p_j>) / sum over k = 0..N of exp(gamma <F, p_k>)
+
+    F  patches (B, P, D)    p  prototypes (N+1, D), background first    <,>  cosine
+    """
+    return mask_logits(patches, prototypes, gamma).softmax(1)
+
+
+def mask_logits(patches: Tensor, prototypes: Tensor, gamma: float) -> Tensor:
+    """Return gamma <F, p_j> of Eq. 1, (B, N+1, P), of patches (B, P, D), in float32."""
+    with torch.autocast(patches.device.type, enabled=False):
+        patches = F.normalize(patches.float(), dim=-1)
+        cosines = patches @ F.normalize(prototypes.float(), dim=-1).T  # (B, P, N+1)
+        return (gamma * cosines).mT
+
+
+def masked_mean(patches: Tensor, masks: Tensor) -> Tensor:
+    """Mean of patches (B, P, D) under masks (B, N, P): (B, N, D). RGANet, Eq. 2.
+
+    A mass below 1e-12 counts as 1e-12: a region without any has the feature 0.
+    """
+    return masks @ patches / masks.sum(-1, keepdim=True).clamp_min(1e-12)

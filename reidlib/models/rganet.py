@@ -1,7 +1,8 @@
 """RGANet: body regions found by their names, and assessed before they are compared.
 
 *Region Generation and Assessment Network for Occluded Person Re-Identification*, TIFS.
-Sections   III-C, Eq. 1-2 -> region_masks, masked_mean (stage 0: rganet_prompts.py)
+Sections   III-C, Eq. 1-2 -> layers.region_masks, layers.masked_mean
+           stage 0 -> rganet_prompts.py
            III-D, 4-6 -> RGANet.assess, RegionMemory; III-E -> objective, distances
 Shapes     B images, H x W patches (P in all), N regions, D joint width, M identities
 """
@@ -16,7 +17,7 @@ from torch.nn import functional as F
 from reidlib.backbones.clip import ImageTower
 from reidlib.checks import check_choice
 from reidlib.losses.triplet import triplet_loss
-from reidlib.models.layers import BNNeck
+from reidlib.models.layers import BNNeck, mask_logits, masked_mean, region_masks
 from reidlib.recipes import recorded
 
 KINDS = ("none", "stripe", "text")  # of regions
@@ -40,32 +41,6 @@ class Output(NamedTuple):
     beta: Tensor | None  # (B, N) in [0, 1]
     logits: Tensor  # (B, M) of the global feature
     region_logits: tuple[Tensor, ...] | None  # N of (B, M)
-
-
-def region_masks(patches: Tensor, prototypes: Tensor, gamma: float) -> Tensor:
-    """Share (B, N+1, P) of each region in each patch, in float32. RGANet, Eq. 1.
-
-        S_j = exp(gamma <F, p_j>) / sum over k = 0..N of exp(gamma <F, p_k>)
-
-    F  patches (B, P, D)    p  prototypes (N+1, D), background first    <,>  cosine
-    """
-    return mask_logits(patches, prototypes, gamma).softmax(1)
-
-
-def mask_logits(patches: Tensor, prototypes: Tensor, gamma: float) -> Tensor:
-    """Return gamma <F, p_j> of Eq. 1, (B, N+1, P), of patches (B, P, D), in float32."""
-    with torch.autocast(patches.device.type, enabled=False):
-        patches = F.normalize(patches.float(), dim=-1)
-        cosines = patches @ F.normalize(prototypes.float(), dim=-1).T  # (B, P, N+1)
-        return (gamma * cosines).mT
-
-
-def masked_mean(patches: Tensor, masks: Tensor) -> Tensor:
-    """Mean of patches (B, P, D) under masks (B, N, P): (B, N, D). RGANet, Eq. 2.
-
-    A mass below 1e-12 counts as 1e-12: a region without any has the feature 0.
-    """
-    return masks @ patches / masks.sum(-1, keepdim=True).clamp_min(1e-12)
 
 
 class RegionMemory(nn.Module):

@@ -14,14 +14,13 @@ from toys.small_clip import small_clip
 from toys.small_rganet import BATCH, KINDS, NAMES, TABLE_V, images, output_of, tiny
 
 from reidlib.backbones.clip_weights import load_clip
+from reidlib.models.layers import masked_mean, region_masks
 from reidlib.models.rganet import (
     Embedding,
     RegionMemory,
     RGANet,
     distances,
-    masked_mean,
     objective,
-    region_masks,
 )
 
 SEEDS = st.integers(0, 10_000)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from reidlib import backbones
-from reidlib.models.fanet import SCALES
+from reidlib.models.layers import SCALES
 from reidrun.runs import conflicts
 from reidrun.runs.environment import ROOT
 from reidrun.runs.errors import ParameterError
