@@ -17,7 +17,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from reidlib.analysis import fanet, fba, flannet, rganet
+from reidlib.analysis import combined, fanet, fba, flannet, rganet
 from reidlib.data.captions import CaptionIds, captions_of
 from reidlib.data.samples import Benchmark, Sample
 from reidlib.embedder import Embedder
@@ -27,6 +27,7 @@ from reidlib.plots import image_grid, mask_overlays, ranked_lists
 
 Maps = Mapping[str, Tensor]
 SHARES = fanet.IN_UNIT_RANGE | {name for names in REGIONS.values() for name in names}
+SHARES |= {combined.SEEN}
 REMEDY = (
     "A query can be chosen here where the extra [explore] is installed: pip install -e"
     " '.[explore]'"
@@ -59,7 +60,7 @@ def seen_in(embedder: Embedder, paths: Sequence[Path]) -> Seen:
 
     FA-Net has its mask and heat maps, RGANet its regions with their scores, FLaN-Net
     the attention of its queries and of the class token, FBA that of captions, which lie
-    beside the pictures.
+    beside the pictures, the combination its regions and the person.
     """
     paper = embedder.settings["model"]["call"].split(".")[1]
     if paper not in LOOKS:
@@ -113,11 +114,19 @@ def _fba(model: nn.Module, samples: Sequence[Sample], tester: Tester) -> Seen:
     return Seen(fba.look(model, samples, tester).maps)
 
 
+def _combined(model: nn.Module, samples: Sequence[Sample], tester: Tester) -> Seen:
+    if model.prototypes is None:
+        return NOTHING
+    names = REGIONS.get(len(model.prototypes), ())
+    return Seen(combined.maps_of(combined.look(model, samples, tester, names=names)))
+
+
 LOOKS: dict[str, Callable[[nn.Module, Sequence[Sample], Tester], Seen]] = {
     "fanet": _fanet,
     "rganet": _rganet,
     "flannet": _flannet,
     "fba": _fba,
+    "combined": _combined,
 }
 
 

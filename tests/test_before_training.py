@@ -9,7 +9,8 @@ from toys.notebook_models import PAPERS, run_before_training
 from reidlib import evaluation
 
 # what stage 0 and the memory learn before the training is left out
-OTHERWISE = {"rganet": {"prompt": "a photo of a [CLASS].", "assessment": "none"}}
+WORDS = {"prompt": "a photo of a [CLASS]."}
+OTHERWISE = {"rganet": {**WORDS, "assessment": "none"}, "combined": WORDS}
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,8 @@ from reidlib.models import fba
 
 IMAGES = 20  # two batches of different lengths
 # stage 0 is learned by a training of its own, which is tested elsewhere
-GIVEN = {"rganet": {"prompt": "a photo of a [CLASS]."}}
+WORDS = {"prompt": "a photo of a [CLASS]."}
+GIVEN = {"rganet": WORDS, "combined": WORDS}
 
 
 @pytest.fixture(scope="module")

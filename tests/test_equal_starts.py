@@ -9,7 +9,7 @@ import json
 import pytest
 import torch
 from torch import Tensor, nn
-from toys.notebook_models import ABLATIONS, assert_loads, model_of
+from toys.notebook_models import ABLATIONS, PAPERS, assert_loads, model_of
 
 from reidrun.runs.environment import ROOT
 from reidrun.runs.params import read_ablation
@@ -68,7 +68,7 @@ def test_rows_that_are_about_other_weights_start_from_them(row):
             assert not torch.equal(value, taught[module][name]), (module[0], name)
 
 
-@pytest.mark.parametrize("paper", ["fanet", "fba", "flannet", "rganet", "baseline"])
+@pytest.mark.parametrize("paper", PAPERS)
 def test_another_seed_starts_elsewhere_and_loaded_weights_stay(paper):
     first, other = (starts(model_of(paper, "full", seed)) for seed in (0, 1))
     differ = {

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib import pyplot as plt
-from toys import small_fanet, small_fba, small_flannet, small_rganet
+from toys import small_combined, small_fanet, small_fba, small_flannet, small_rganet
 
 import reidlib
 from reidlib import explorer
@@ -17,14 +17,15 @@ from reidlib.embedder import Embedder
 from reidlib.evaluation import cosine_distances
 from reidlib.pedestrians import Shot, draw
 
-SIZES = {"fanet": (64, 32)}
+SIZES = {"fanet": (64, 32), "combined": (128, 32)}
 TOYS = {"fanet": small_fanet, "rganet": small_rganet, "flannet": small_flannet}
-TOYS |= {"fba": small_fba}
+TOYS |= {"fba": small_fba, "combined": small_combined}
 MAPS = {  # some of those that a paper has
     "fanet": {"Z", "|F|"},
     "rganet": {"head", "upper body", "lower body", "foot"},
     "flannet": {"A* 1", "A* 2", "A* 3", "O* 1"},
     "fba": {"foreground", "background"},
+    "combined": {"head", "upper body", "lower body", "foot", "1 - S_0"},
 }
 
 
@@ -120,6 +121,8 @@ def test_few_queries_are_spread_and_the_same_for_all(paths):
 
 def test_a_variant_without_maps_and_a_plain_model_show_none(paths):
     assert explorer.maps_of(embedder_of("rganet", regions="stripe"), paths) == {}
+    plain = embedder_of("combined", regions=False, stripes="image")
+    assert explorer.maps_of(plain, paths) == {}
     assert explorer.overlays(reidlib.pretrained(), paths) is None
 
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from toys import small_fanet, small_fba, small_flannet, small_rganet
+from toys import small_combined, small_fanet, small_fba, small_flannet, small_rganet
 
 from reidlib import exporting
 from reidlib.data.transforms import test_transform as plain_transform
@@ -19,6 +19,7 @@ MODELS = {
     "rganet": (small_rganet, (80, 32), ["global_feature", "regions", "weights"], False),
     "flannet": (small_flannet, (80, 32), ["embedding"], False),
     "fba": (small_fba, (80, 32), ["visual", "crossed"], False),
+    "combined": (small_combined, (128, 32), ["embedding"], False),
 }
 
 

@@ -44,11 +44,19 @@ def look(
     found = tester.observed(model, samples, _kept)
     paths = tuple(sample.path for sample in samples)
     masks = found.pop("masks", None)
-    parts = true_parts(paths, model.grid)
+    parts = named_parts(paths, model.grid, names)
+    return Looks(paths, tuple(names), masks, found, parts)
+
+
+def named_parts(
+    paths: Sequence[Path], grid: tuple[int, int], names: Sequence[str]
+) -> Tensor | None:
+    """Share (n, Part, h, w) of each part; bags that are not named are upper body."""
+    parts = true_parts(paths, grid)
     if parts is not None and "bags" not in names:
         parts[:, Part.UPPER_BODY] += parts[:, Part.BAGS]
         parts[:, Part.BAGS] = 0
-    return Looks(paths, tuple(names), masks, found, parts)
+    return parts
 
 
 def _kept(output: Any) -> dict[str, Tensor]:
@@ -130,15 +138,21 @@ def quality(looks: Looks) -> pd.Series:
     found["global share"] = (1 / (1 + weights @ weights.T)).mean()
     if looks.parts is None:
         return pd.Series({n: float(v) for n, v in found.items()})
-    true = [REGION_PARTS.get(name) for name in looks.names]
     if looks.masks is not None:
-        iou = _overlaps(looks.masks, looks.parts, true)
-        found["mean IoU"] = iou[~iou.isnan()].mean()
-        found |= {f"IoU {n}": v for n, v in zip(looks.names, iou, strict=True)}
+        found |= overlaps(looks)
+    true = [REGION_PARTS.get(name) for name in looks.names]
     for name, scores in looks.scores.items():
         if scores.amax() > scores.amin():
             found[f"AUC of {name}"] = _judgement(scores, looks.parts, true)
     return pd.Series({n: float(v) for n, v in found.items()}).dropna()
+
+
+def overlaps(looks: Looks) -> dict[str, Tensor]:
+    """The IoU of each region with the true part, and their mean, as `quality` says."""
+    true = [REGION_PARTS.get(name) for name in looks.names]
+    iou = _overlaps(looks.masks, looks.parts, true)
+    each = {f"IoU {n}": v for n, v in zip(looks.names, iou, strict=True)}
+    return {"mean IoU": iou[~iou.isnan()].mean(), **each}
 
 
 def _overlaps(masks: Tensor, parts: Tensor, true: Sequence[Part | None]) -> Tensor:

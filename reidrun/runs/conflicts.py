@@ -24,7 +24,7 @@ VIT_B16 = Tower(patch=16, image=768, text=512, joint=512)
 TINY = Tower(patch=8, image=128, text=96, joint=64)
 TOWERS = {"tiny": TINY, "tiny-rendered": TINY, "openai": VIT_B16, "random": VIT_B16}
 ROWS = {"tiny-resnet": 8, "resnet50": 16}  # pixels of the image in a row of the map
-STRIPES = 8  # the finest of FA-Net's pyramid
+STRIPES = 8  # the finest of a pyramid
 
 
 def conflicts(values: Mapping[str, Any]) -> list[str]:
@@ -86,9 +86,13 @@ def _of_images(given: Mapping[str, Any]) -> Iterator[str]:
     if backbone in TOWERS and given["stride"]:
         size = height, given["image_width"]
         try:
-            patch_grid(size, TOWERS[backbone].patch, given["stride"])
+            rows, _ = patch_grid(size, TOWERS[backbone].patch, given["stride"])
         except ValueError as error:
             yield str(error)
+        else:
+            if given["stripes"] not in (None, "none") and rows % STRIPES:
+                said = f"image_height is {height}, {rows} rows of patches"
+                yield f"{said}: {STRIPES} stripes want a multiple of {STRIPES}"
     if given["pyramid"] and backbone in ROWS and height % (ROWS[backbone] * STRIPES):
         step = ROWS[backbone] * STRIPES
         yield f"image_height is {height}: {STRIPES} stripes want a multiple of {step}"

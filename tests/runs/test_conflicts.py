@@ -43,6 +43,7 @@ def plan(paper: str, **overrides):
         ("rganet", {"image_width": 4}, "image width 4 does not fit patches of 8"),
         ("fba", {"stride": 9}, "stride 9 does not fit patches of 8 pixels"),
         ("fanet", {"image_height": 120}, "8 stripes want a multiple of 64"),
+        ("combined", {"image_height": 96}, "96, 12 rows of patches: 8 stripes want a"),
         ("fanet", {"backbone": "resnet50"}, "pretrained drawn is for backbone tiny-re"),
         ("fanet", {"background": False}, "interaction needs enhancement and backgroun"),
         (
@@ -88,6 +89,7 @@ def test_what_cannot_be_together_is_refused(paper, overrides, words):
         ("flannet", {"attention_heads": 7, "literal": True}),
         ("fanet", {"image_height": 120, "pyramid": False}),
         ("flannet", {"prompt": "", "cross_attention": False}),
+        ("combined", {"image_height": 96, "stripes": "none"}),
     ],
 )
 def test_what_has_a_sense_is_taken(paper, overrides):

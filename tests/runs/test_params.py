@@ -41,6 +41,7 @@ VARIED = {  # what a table or a figure of a paper varies; of ours, the readings 
         *("bnneck", "centre_weight", "erasing_probability", "label_smoothing"),
         *("last_stride", "mirrored", "rerank", "test_feature", "warmup_epochs"),
     },
+    "combined_components": {"regions", "stripes"},  # ours
     "fanet_attention_maps": {"attention_maps"},  # Fig. 5
     "fanet_components": {  # Table I, FAN-6; controls, ours
         *(*FANET_PARTS, "identity_weight", "camera_weight"),

@@ -213,7 +213,7 @@ def ours(tmp_path_factory):
 
 def test_a_grid_has_as_many_points_for_the_baseline_as_for_the_whole_method(ours):
     grids = {name: plans for name, plans in ours.items() if name.startswith("grid-")}
-    assert len(grids) == 5
+    assert len(grids) == 6
     for plans in grids.values():
         points = Counter(plan.variant for plan in plans)
         assert len(set(points.values())) == 1 and min(points.values()) == 6

@@ -21,7 +21,7 @@ from reidlib.training import seed_everything
 from reidrun.runs import injected
 from reidrun.runs.environment import ROOT
 
-PAPERS = ("baseline", "fanet", "rganet", "flannet", "fba")
+PAPERS = ("baseline", "fanet", "rganet", "flannet", "fba", "combined")
 ABLATIONS = sorted(p.stem for p in (ROOT / "params" / "ablations").glob("*.yaml"))
 MAKES_THE_MODEL = {
     *("clip", "words", "texts", "prototypes", "spelled", "prompts", "stages", "model")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import nn
-from toys import small_fanet, small_fba, small_flannet, small_rganet
+from toys import small_combined, small_fanet, small_fba, small_flannet, small_rganet
 
 from reidlib.training.seeding import initialise
 
@@ -46,7 +46,9 @@ def test_a_module_that_cannot_be_drawn_is_named():
         initialise(model, 0)
 
 
-@pytest.mark.parametrize("toy", [small_fanet, small_rganet, small_flannet, small_fba])
+@pytest.mark.parametrize(
+    "toy", [small_fanet, small_rganet, small_flannet, small_fba, small_combined]
+)
 def test_models_start_as_spread_as_they_were_built(toy):
     built, drawn = toy.tiny().state_dict(), initialise(toy.tiny(), 1).state_dict()
     moved = 0
