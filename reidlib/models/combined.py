@@ -1,8 +1,8 @@
 """A combination: RGANet's regions from words and FA-Net's stripes within the person.
 
 Of no paper. From RGANet its CLIP tower and the regions that prototypes of words make
-(Eq. 1-2), without what judges them: every part counts the same. From FA-Net the
-pyramid of stripes, pooled where the regions see the person, in the place of its mask.
+(Eq. 1-2), without what judges them: all count the same. From FA-Net the pyramid of
+stripes, pooled where the regions see the person, in the place of its mask.
 Sections   RGANet III-C, Eq. 1-2 -> layers.region_masks, layers.masked_mean
            FA-Net III-A, Fu et al. 2019 -> stripe_rows; Luo et al. 2019 -> layers.BNNeck
 Shapes     B images, H x W patches (P in all), N regions, S stripes (15), D joint width,
@@ -64,6 +64,7 @@ class Combined(nn.Module):
     stripes      none | image (means over whole stripes, FA-Net's pyramid without a
                  mask) | person (means under one minus the background's share)
     gamma        of RGANet's Eq. 1
+    Compared by cosine, class token, regions and stripes count the same, however many.
     Without regions and without the person there is nothing to segment, and p_0 is None.
     """
 
@@ -134,11 +135,11 @@ class Combined(nn.Module):
             if self.background is not None:
                 masks = self.mask_logits(patches, self.prototypes).softmax(1)
             regions, stripes = self.pool(patches, masks)
-        parts = [
-            part for part in (token[:, None], regions, stripes) if part is not None
+        kinds = [
+            kind for kind in (token[:, None], regions, stripes) if kind is not None
         ]
         return Output(
-            embedding=F.normalize(torch.cat(parts, 1), dim=-1).flatten(1),
+            embedding=torch.cat([side_by_side(kind) for kind in kinds], 1),
             class_token=token,
             regions=regions,
             stripes=stripes,
@@ -147,6 +148,14 @@ class Combined(nn.Module):
             region_logits=classify(self.region_necks, regions),
             stripe_logits=classify(self.stripe_necks, stripes),
         )
+
+
+def side_by_side(parts: Tensor) -> Tensor:
+    """Parts (B, N, D), each made as long as the others, as one vector (B, N * D).
+
+    Its length is 1: the cosine of two such vectors is the mean of the parts' cosines.
+    """
+    return F.normalize(parts, dim=-1).flatten(1) / parts.shape[1] ** 0.5
 
 
 def necks(count: int, width: int, num_identities: int) -> nn.ModuleList:

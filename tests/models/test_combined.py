@@ -11,7 +11,7 @@ from toys.small_rganet import BATCH
 from reidlib.evaluation.metrics import cosine_distances
 from reidlib.losses.triplet import triplet_loss
 from reidlib.models import rganet
-from reidlib.models.combined import Output, objective, stripe_rows
+from reidlib.models.combined import objective, stripe_rows
 from reidlib.models.fanet import StripeHead
 from reidlib.training.seeding import initialise
 
@@ -90,27 +90,27 @@ def test_parts_against_loops():
             torch.testing.assert_close(
                 output.stripes[b, place], total / mass, rtol=1e-4, atol=1e-5
             )
-        each = [output.class_token[b], *output.regions[b], *output.stripes[b]]
-        expected = torch.cat([part / part.norm() for part in each])
+        kinds = [output.class_token[b : b + 1], output.regions[b], output.stripes[b]]
+        each = [part / part.norm() / len(k) ** 0.5 for k in kinds for part in k]
+        expected = torch.cat(each)
         torch.testing.assert_close(output.embedding[b], expected)
 
 
-def test_the_distance_is_the_mean_over_all_parts():
+def test_the_distance_is_the_mean_over_kinds_of_the_mean_over_parts():
     model = tiny().eval()
     query, gallery = model(images(2)), model(images(3))
     found = cosine_distances(query.embedding, gallery.embedding)
 
-    def every(output: Output) -> torch.Tensor:
-        token = output.class_token[:, None]
-        return torch.cat([token, output.regions, output.stripes], 1)
+    def mean(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        pairs = zip(first.unbind(1), second.unbind(1), strict=True)
+        return torch.stack([cosine_distances(*pair) for pair in pairs]).mean(0)
 
-    each = [
-        cosine_distances(ours, theirs)
-        for ours, theirs in zip(
-            every(query).unbind(1), every(gallery).unbind(1), strict=True
-        )
+    kinds = [
+        cosine_distances(query.class_token, gallery.class_token),
+        mean(query.regions, gallery.regions),
+        mean(query.stripes, gallery.stripes),
     ]
-    torch.testing.assert_close(found, torch.stack(each).mean(0))
+    torch.testing.assert_close(found, torch.stack(kinds).mean(0))
 
 
 @pytest.mark.parametrize("regions", [True, False])
@@ -130,8 +130,10 @@ def test_without_stripes_it_is_rganet_with_even_weights(regions):
     for name, term in expected.items():
         torch.testing.assert_close(found[name], term)
     ours, theirs = ours.eval(), theirs.eval()
-    pairs = ours.embed(images(2)), ours.embed(images(3))
-    expected = rganet.distances(theirs.embed(images(2)), theirs.embed(images(3)))
+    two = images(2), images(3)
+    even = [e._replace(weights=e.weights / N**0.5) for e in map(theirs.embed, two)]
+    expected = rganet.distances(*even)  # Eq. 10: all regions together weigh 1
+    pairs = map(ours.embed, two)
     torch.testing.assert_close(cosine_distances(*pairs) / 2, expected)
 
 
