@@ -111,8 +111,8 @@ def fit(
                 run.record(_merged(row | run.advance_rates(), scores))
                 if epoch in saves:
                     run.save()
-            _say_progress(run)
-            watch(run.history())
+                _say_progress(run)
+                watch(run.history())
             loss = f"{row['loss']:.4g}"
             bar.set_postfix(epoch=epoch, loss=loss, refresh=False)
         stop.check()
@@ -191,8 +191,9 @@ def _train_epoch(
         raise ValueError(
             f"the loader gave no batch in epoch {epoch}, but promised {len(loader)}"
         )
-    means = part.means()
-    collectives.take_buffers_of_main(step.model)
+    with undisturbed():
+        means = part.means()
+        collectives.take_buffers_of_main(step.model)
     return means
 
 

@@ -9,15 +9,20 @@ from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
+import torch
+from torch.utils.data import DataLoader
 from toys.toy_training import (
     KilledAt,
     ToyImages,
+    ToySampler,
+    collate,
     objective,
     same_weights,
     toy_loader,
     toy_run,
 )
 
+from reidlib.data.loaders import SeededBatches, SeededInWorkers
 from reidlib.data.pictures import PictureError
 from reidlib.training.part import LoadingError
 from reidlib.training.stopping import TrainingStopped
@@ -105,6 +110,35 @@ def test_a_process_that_dies_in_the_middle_of_a_step_costs_no_step(tmp_path):
     assert f"This was {done}: put it right" in str(error.value)
     model, history = toy_run(loader=toy_loader(num_workers=1), checkpoint=path)
     other, whole = toy_run(loader=toy_loader(num_workers=1))
+    assert same_weights(model, other) and history.equals(whole)
+
+
+def staying_loader():
+    """Its process stays over epochs, as those of data.train_loader."""
+    images = ToyImages()
+    images.samples = []
+    return DataLoader(
+        SeededInWorkers(images),
+        batch_sampler=SeededBatches(ToySampler()),
+        collate_fn=collate,
+        num_workers=1,
+        persistent_workers=True,
+        generator=torch.Generator(),
+    )
+
+
+def test_a_process_that_dies_between_two_epochs_costs_no_step(tmp_path):
+    def watch(history):
+        if len(history) == 2:
+            os.kill(active_children()[0].pid, signal.SIGKILL)
+            time.sleep(0.2)  # in which torch's handler has its turn
+
+    kept = {"checkpoint": tmp_path / "checkpoint.pt", "checkpoint_every": 5}
+    died = "(?s)^a process that loads images has died .* 2 epochs are in the check"
+    with pytest.raises(LoadingError, match=died):
+        toy_run(loader=staying_loader(), watch=watch, **kept)
+    model, history = toy_run(loader=staying_loader(), **kept)
+    other, whole = toy_run(loader=staying_loader())
     assert same_weights(model, other) and history.equals(whole)
 
 
