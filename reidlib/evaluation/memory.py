@@ -9,7 +9,13 @@ import torch
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 ASKED = re.compile(r"allocate ([\d.]+) (?:([KMG]?)i?B|bytes)")
-SHORT = ("DefaultCPUAllocator: ", "MPS backend out of memory")  # of plain RuntimeErrors
+SHORT = (  # in words of plain RuntimeErrors
+    "DefaultCPUAllocator: ",
+    "MPS backend out of memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
 
 
 class Shortage(NamedTuple):
@@ -41,9 +47,10 @@ class Shortage(NamedTuple):
         if not self.total:
             return f"with this batch {self.wanted / 2**30:.1f} GiB more were wanted"
         total, kept, wanted = (f"{size / 2**30:.1f}" for size in self)
+        others = " (others, as runs beside this one, had the rest)"
         return (
             f"of {total} GiB {kept} were kept by weights and optimizers, and with this"
-            f" batch at least {wanted} were wanted"
+            f" batch at least {wanted} were wanted{others * (self.wanted < self.total)}"
         )
 
 

@@ -50,6 +50,12 @@ def test_the_numbers_of_the_device_are_said(monkeypatch):
         (lambda: torch.empty(1 << 50, dtype=torch.uint8), "1048576.0 GiB"),  # of a CPU
         (lambda: mps("Tried to allocate 512.00 MB on private pool."), "0.5 GiB"),
         (short_of_memory, "2.5 GiB"),
+        (lambda: plainly("CUDA error: out of memory\nCUDA kernel errors"), "0.0 GiB"),
+        (lambda: plainly("CUDNN_STATUS_ALLOC_FAILED"), "0.0 GiB"),
+        (
+            lambda: plainly("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `c"),
+            "0.0 GiB",
+        ),
     ],
 )
 def test_where_nothing_is_measured_what_was_wanted_is_said(fail, wanted):
@@ -63,6 +69,16 @@ def test_where_nothing_is_measured_what_was_wanted_is_said(fail, wanted):
 
 def mps(words):
     raise RuntimeError(f"MPS backend out of memory (MPS allocated: 9.00 GB). {words}")
+
+
+def plainly(words):
+    raise RuntimeError(words)
+
+
+def test_others_on_the_device_are_named_where_it_had_room_for_this_batch():
+    beside = r"wanted \(others, as runs beside this one, had the rest\)$"
+    assert re.search(beside, str(Shortage(80 * GIB, GIB, 3 * GIB)))
+    assert str(Shortage(80 * GIB, GIB, 81 * GIB)).endswith("81.0 were wanted")
 
 
 def test_other_errors_are_not_taken_for_it():
