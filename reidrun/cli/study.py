@@ -51,8 +51,9 @@ def show_study(args: argparse.Namespace, root: Path) -> int:
         say(plan.title)
     left = study_plan.left_of(plans, study_plan.paces_of(plans))
     others = study_plan.others_in_words(held_up)
-    made = "the others" if held_up else "them"
-    say(f"{study_plan.in_words(left, args.jobs)}{others}; --run makes {made}")
+    makes = f"; --run makes {'the others' if held_up else 'them'}"
+    can = left.runs > len(lacking)
+    say(f"{study_plan.in_words(left, args.jobs)}{others}{makes if can else ''}")
     return 0
 
 

@@ -91,6 +91,13 @@ def test_what_cannot_be_made_here_is_held_up_and_the_rest_is_made(reid, monkeypa
     code, out, err = reid("first")
     assert code == 0 and err == said
     assert table(out)[1][:4] == ["first", "1", "0", "1"]
+    assert out.endswith(", but 1 held up (no weights)\n"), "there are no others"
+
+    def held_up(plans):
+        return {"no weights": plans[:1]}
+
+    monkeypatch.setattr("reidrun.runs.study_plan.held_up", held_up)
+    _, out, _ = reid()
     assert out.endswith(", but 1 held up (no weights); --run makes the others\n")
 
 
