@@ -165,13 +165,12 @@ def lengths_in_words(table: pd.DataFrame) -> list[str]:
                 f"{title(paper)}: whether the length is enough is not known yet."
             )
             continue
-        settled = (
-            "the length is enough"
-            if (own["enough"] == "yes").all()
-            else ("the length is not settled")
-        )
+        settled = "enough" if (own["enough"] == "yes").all() else "not settled"
         points = " and ".join(moved)
-        said.append(f"{title(paper)}: {settled}: doubling it moves {points} mAP{rest}.")
+        said.append(
+            f"{title(paper)}: the length is {settled}:"
+            f" doubling it moves {points} mAP{rest}."
+        )
     return said
 
 
