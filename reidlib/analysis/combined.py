@@ -3,40 +3,28 @@
 n images, N regions (background apart), (h, w) cells of the patch grid
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from reidlib.analysis import fanet
+from reidlib.analysis import fanet, rganet
 from reidlib.analysis.localization import mask_auc, soft_iou
-from reidlib.analysis.rganet import Looks, named_parts, overlaps
-from reidlib.data.samples import Sample
-from reidlib.evaluation.search import Tester
+from reidlib.analysis.rganet import Looks, overlaps
 from reidlib.pedestrians.canvas import PERSON
 
 SEEN = "1 - S_0"  # the map of the person: what is not background
 
 
-def look(
-    model: nn.Module,
-    samples: Sequence[Sample],
-    tester: Tester,
-    *,
-    names: Sequence[str],
-) -> Looks:
-    """Masks of samples, and the true parts; a model that segments nothing has none."""
-    found = tester.observed(model, samples, _masks)
-    paths = tuple(sample.path for sample in samples)
-    parts = named_parts(paths, model.grid, names)
-    return Looks(paths, tuple(names), found.get("masks"), {}, parts)
-
-
 def _masks(output: Any) -> dict[str, Tensor]:
     return {} if output.masks is None else {"masks": output.masks}
+
+
+look = partial(rganet.look, kept=_masks)  # a model that segments nothing has no masks
 
 
 def maps_of(looks: Looks) -> dict[str, Tensor]:

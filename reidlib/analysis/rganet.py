@@ -3,7 +3,7 @@
 n images, N regions (background apart), (h, w) cells of the patch grid, D joint width
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,15 +33,25 @@ class Looks(NamedTuple):
     parts: Tensor | None  # (n, Part, h, w) true share of each part; None: unknown
 
 
+def _kept(output: Any) -> dict[str, Tensor]:
+    parts = {"masks": output.masks, "α": output.alpha, "β": output.beta}
+    parts |= {"w": output.embedding.weights}
+    return {name: part for name, part in parts.items() if part is not None}
+
+
 def look(
     model: nn.Module,
     samples: Sequence[Sample],
     tester: Tester,
     *,
     names: Sequence[str],
+    kept: Callable[[Any], dict[str, Tensor]] = _kept,
 ) -> Looks:
-    """Regions of samples and what they were judged worth."""
-    found = tester.observed(model, samples, _kept)
+    """Regions of samples and what they were judged worth.
+
+    kept   what of a model's output is looked at: masks, if it has any, and scores
+    """
+    found = tester.observed(model, samples, kept)
     paths = tuple(sample.path for sample in samples)
     masks = found.pop("masks", None)
     parts = named_parts(paths, model.grid, names)
@@ -57,12 +67,6 @@ def named_parts(
         parts[:, Part.UPPER_BODY] += parts[:, Part.BAGS]
         parts[:, Part.BAGS] = 0
     return parts
-
-
-def _kept(output: Any) -> dict[str, Tensor]:
-    parts = {"masks": output.masks, "α": output.alpha, "β": output.beta}
-    parts |= {"w": output.embedding.weights}
-    return {name: part for name, part in parts.items() if part is not None}
 
 
 def keep(looks: Mapping[str, Looks], run_dir: str, count: int) -> None:
