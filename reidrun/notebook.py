@@ -261,23 +261,23 @@ def _events(paper: str, parameters: Mapping[str, Any]) -> Path | None:
     return run_folder(Path(parameters["tensorboard"]), paper=paper, **named)
 
 
-def open_study(parameters: Mapping[str, Any]) -> Study:
+def open_study(parameters: Mapping[str, Any], scale: str | None = None) -> Study:
     """Open the runs of an ablation; those that are missing are made if it is asked for.
 
     parameters   ablation, benchmarks, seeds, variants, outputs and data_root as
-                 `sweep.plan` takes them; run_missing, and how many `jobs` at a time.
-                 Further ones are the notebook's own
+                 `sweep.plan` takes them, and `scale`; run_missing, and how many `jobs`
+                 at a time; further ones are the notebook's own
     """
     compact_output()
     declared(parameters, READ_AT_OPENING)
-    asked = {name: parameters[name] for name in OF_PLANS}
+    asked = {name: parameters[name] for name in OF_PLANS} | {"scale": scale}
     places = {name: Path(parameters[name]) for name in ("outputs", "data_root")}
     ablation = read_ablation(ROOT / "params", parameters["ablation"])
     plans, failures = sweep.plan(**asked, **places, rows=ablation.variants), []
     if parameters["run_missing"]:
         failures = sweep.run(plans, parameters["jobs"])
-    missing = sweep.missing(plans)
-    said = f"{len(plans)} runs, {len(missing)} missing, {len(failures)} failed"
+    missing = len(sweep.missing(plans))
+    said = f"{len(plans)} runs, {missing} missing, {len(failures)} failed"
     display(Markdown(said))
     study = gather(ablation, plans)
     if study.left_out:

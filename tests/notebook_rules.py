@@ -13,7 +13,7 @@ from reidrun.runs.injected import SCHEMA_MARK
 from reidrun.runs.schema import parse_schema
 
 START, CHECK = "run = start_run(", "parameters = check_parameters("
-OPEN = "open_study(parameters)"
+OPEN = "open_study(parameters"
 STATEMENTS, LINES, SCHEMA_LINES, WIDTH = 15, 20, 56, 88
 COMPARED = {"keep_output", "nbval-check-output"}  # nbstripout's tag, and nbval's
 OUTPUT_LINES = 40  # of a stored output

@@ -19,9 +19,9 @@ from reidlib.data.transforms import test_transform as plain_transform
 from reidlib.evaluation.metrics import Scores
 from reidlib.models.baseline import ResNetBaseline
 from reidrun import notebook
-from reidrun.notebook import show_source, start_run
+from reidrun.notebook import open_study, show_source, start_run
 from reidrun.reports.published import published
-from reidrun.runs import injected
+from reidrun.runs import injected, sweep
 from reidrun.runs.environment import ROOT
 from reidrun.runs.errors import ParameterError
 from reidrun.runs.execute import execute
@@ -29,8 +29,10 @@ from reidrun.runs.folder import (
     drop_checkpoint,
     is_complete,
     read_metrics,
+    save_run,
 )
 from reidrun.runs.injected import check_parameters
+from reidrun.runs.plans import Setting
 from reidrun.runs.records import read_queries
 
 SCHEMA = """\
@@ -306,6 +308,20 @@ def test_tables_say_what_the_pictures_show(running):
     pd.testing.assert_frame_equal(
         run.published("Table 5"), published("FLaN-Net", "Table 5")
     )
+
+
+def test_runs_of_another_scale_are_opened_where_it_is_asked_for(tmp_path):
+    which = {"ablation": "baseline_ladder", "benchmarks": ["plaza"], "seeds": [0]}
+    which |= {"variants": ["full"]}
+    places = {"outputs": tmp_path, "data_root": tmp_path}
+    (plan,) = sweep.plan(**which, **places, scale="study")
+    kept = {"paper": "baseline", "parameters": plan.parameters, "seconds": 1.0}
+    kept |= {"scores": {"plaza": SCORES}, "history": pd.DataFrame({"epoch": [1]})}
+    save_run(str(plan.folder), **kept)
+    asked = which | places | {"run_missing": False, "jobs": 1}
+    assert not open_study(asked).folders
+    opened = open_study(asked, "study")
+    assert [*opened.folders] == [("full", Setting("plaza", "plaza"))]
 
 
 def test_sources_are_shown_as_they_are_written_without_their_indent():

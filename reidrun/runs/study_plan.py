@@ -37,6 +37,7 @@ class Part(BaseModel, extra="forbid"):
     rows         of an ablation: those that a claim compares, the others, or by name;
                  of a paper: variants by name, the whole method if none is
     benchmarks   to train on
+    scale        of params/scales; the usual one of their pictures if none is named
     changes      parameters that all have in another way
     axes         lists of further changes: every combination is a run of its own
     """
@@ -46,6 +47,7 @@ class Part(BaseModel, extra="forbid"):
     rows: Literal["claimed", "others"] | list[str] = []
     benchmarks: list[str] = Field(min_length=1)
     seeds: list[int] = Field(min_length=1)
+    scale: str | None = None
     changes: Changes = {}
     axes: list[list[Changes]] = []
 
@@ -139,6 +141,7 @@ def _plans(
             benchmarks=part.benchmarks,
             seeds=part.seeds,
             variants=_rows(part, run, root / "params"),
+            scale=part.scale,
             overrides=changes | kept,
             outputs=outputs,
             data_root=data_root,

@@ -103,6 +103,16 @@ def test_a_run_is_in_the_first_part_that_wants_it(house, planned):
     assert names_of(planned("rest")["rest"]) == wanted, "also where it stands alone"
 
 
+def test_a_part_may_have_a_scale_that_is_not_the_usual_one(house, planned):
+    text = STUDY.replace("rows: others", "rows: others\n    scale: full")
+    (house / "params/study.yaml").write_text(text)
+    plans = planned("rest")["rest"]
+    assert names_of(plans) == [
+        f"{name} slow+scale=full-s0" for name in ("plaza", "smoke")
+    ]
+    assert {plan.parameters["epochs"] for plan in plans} != {2}, "of the tiny scale"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -119,6 +129,7 @@ def test_a_run_is_in_the_first_part_that_wants_it(house, planned):
         ("[full, plain]", "[fulll]", "grid: unknown variant of toy 'fulll'"),
         ("{epochs: 4}", "{epohcs: 4}", "grid: command line: epohcs: unknown parameter"),
         ("[plaza, smoke]", "[plazza]", "rest: unknown benchmark 'plazza'"),
+        ("rows: others", "scale: fll", "rest: unknown scale 'fll'; did you mean full"),
     ],
 )
 def test_a_faulty_file_is_refused_by_its_part(house, planned, old, new, said):
