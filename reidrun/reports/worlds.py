@@ -31,7 +31,7 @@ NOT_RUN = "not run"
 RERANKED, MIRRORED = "re-ranked", "mirrored"
 
 
-class Test(NamedTuple):
+class Row(NamedTuple):
     """A row of a study in a setting."""
 
     study: Study
@@ -52,14 +52,14 @@ class Direction(NamedTuple):
     """What many papers say is better, and what it is better than."""
 
     says: str
-    better: Test
-    worse: Test
+    better: Row
+    worse: Row
 
 
-def steps(study: Study, world: str) -> list[Test]:
+def steps(study: Study, world: str) -> list[Row]:
     """The rows of a ladder, trained and tested in one world."""
     here = Setting(world, world)
-    rows = [Test(study, variant, here) for variant in study.rows]
+    rows = [Row(study, variant, here) for variant in study.rows]
     return [*rows, rows[-1]._replace(setting=here._replace(search=RERANKED))]
 
 
@@ -142,11 +142,12 @@ def directions(
     stripes   of fanet_components: its last row adds stripes to the one before
     """
     here = Setting(world, world)
-    full, last = Test(study, "full", here), steps(ladder, world)[-2]
+    full, last = Row(study, "full", here), steps(ladder, world)[-2]
     bare, other = full._replace(variant="no-erasing"), _elsewhere(study, world)
-    *_, before, striped = (Test(stripes, name, here) for name in stripes.rows)
+    *_, before, striped = (Row(stripes, name, here) for name in stripes.rows)
     mirrored = last._replace(setting=here._replace(search=MIRRORED))
     rivals = {
+        "scratch": "Pre-trained weights are above random ones.",
         "identity-only": "Identity and triplet loss are above the identity loss alone.",
         "triplet-only": "They are above the triplet loss alone.",
         "all-triplets": "The hardest triplets of a batch are above random ones.",
@@ -157,10 +158,8 @@ def directions(
         f"{world}_partial": "They are above partial ones.",
         other: "One's own camera network is above another.",
     }
-    pretrained = full._replace(variant="pretrained")
     there = Setting(world, other)
     return [
-        Direction("Pre-trained weights are above random ones.", pretrained, full),
         *(
             Direction(says, full, full._replace(variant=name))
             for name, says in rivals.items()
@@ -221,7 +220,7 @@ def weigh(better: pd.DataFrame, worse: pd.DataFrame) -> Effect:
 
 
 def from_behind(
-    test: Test, views: Sequence[str], metric: str = "mAP"
+    test: Row, views: Sequence[str], metric: str = "mAP"
 ) -> dict[str, Effect]:
     """Compare queries of the same people seen from the front with those from behind.
 

@@ -162,7 +162,7 @@ def test_other_queries_are_compared_more_carefully(listed):
 
 
 def test_people_are_compared_with_themselves_from_behind(listed):
-    test = listed[0].worse
+    test = listed[0].better
     assert worlds.from_behind(test, []) == {}
     scores = test.per_query("mAP")
     views = ["front", "back"] * (len(scores) // 2)
