@@ -22,7 +22,7 @@ MOVED = 1.0  # points of mAP: what a longer training may add at most
 
 
 def grid(part: Part, plans: Iterable[Plan]) -> pd.DataFrame:
-    """Scores of baseline and whole method at each point of a grid, and their mean.
+    """Scores of two rows, mostly baseline and whole method, and their mean.
 
     A row for each point, labelled by the parameters that the part's axes name; nan
     where nobody ran it.
@@ -53,7 +53,7 @@ def choice_in_words(table: pd.DataFrame) -> str:
     """Which point is chosen, and what the baseline scores there and at its own best."""
     point = chosen(table)
     if point is None:
-        missing = int(table[_roles(table)].isna().sum().sum())
+        missing = int(table.drop(columns="mean").isna().sum().sum())
         return f"not chosen yet: {missing} runs of the grid are missing"
     said = ", ".join(_value_in_words(table, *pair) for pair in _named(table, point))
     if ROLES[0] not in table:
@@ -227,8 +227,7 @@ def _side_by_side(parts: Mapping[str, Iterable[Plan]]) -> pd.DataFrame:
 
 
 def _role(plan: Plan) -> str:
-    return ROLES[plan.variant == FULL] if plan.variant in {FULL, *BASELINES} else ""
-
-
-def _roles(table: pd.DataFrame) -> Sequence[str]:
-    return [role for role in ROLES if role in table]
+    """What a row is in its paper; one that is neither keeps its name."""
+    if plan.variant in {FULL, *BASELINES}:
+        return ROLES[plan.variant == FULL]
+    return plan.variant

@@ -59,6 +59,15 @@ def test_a_grid_has_a_row_for_each_point(grid):
     assert said == "not chosen yet: 3 runs of the grid are missing"
 
 
+def test_rows_that_are_neither_keep_their_names(plan):
+    rates = {"learning_rate": 0.1, "warmup_epochs": 0}
+    plans = [plan("stepwise", 0.4, **rates), plan("full", **rates)]
+    table = choices.grid(PART, plans)
+    assert [*table] == ["stepwise", "whole method", "mean"]
+    said = choices.choice_in_words(table)
+    assert said == "not chosen yet: 1 runs of the grid are missing"
+
+
 def test_the_highest_mean_is_chosen_and_favours_neither(grid):
     table = grid((0.9, 0.1), (0.5, 0.55), (0.6, 0.6), (0.1, 0.9))
     assert choices.chosen(table) == (0.2, 0)
