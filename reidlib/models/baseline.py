@@ -14,7 +14,7 @@ from reidlib.backbones.resnet import ResNetStages
 from reidlib.checks import check_choice
 from reidlib.losses.centre import Centres
 from reidlib.losses.triplet import mean_triplet_loss, triplet_loss
-from reidlib.models.layers import BNNeck, Classifier, NeckOutput
+from reidlib.models.layers import BNNeck, NeckOutput
 from reidlib.recipes import recorded
 
 TEST_FEATURES = ("before", "after")  # the batch norm
@@ -30,12 +30,17 @@ class Output(NamedTuple):
 
 
 class PlainNeck(nn.Module):
-    """In place of a BNNeck: the classifier sees the feature as it is."""
+    """In place of a BNNeck: a plain classifier sees the feature as it is.
+
+    Its weights start at torch's usual size, as the authors' do. From the near zero of a
+    BNNeck's, the identity loss pulls so weakly that the triplet loss, to begin with,
+    draws all features together.
+    """
 
     def __init__(self, width: int, num_classes: int) -> None:
         super().__init__()
         self.norm = nn.Identity()
-        self.classifier = Classifier(width, num_classes)
+        self.classifier = nn.Linear(width, num_classes)
 
     def forward(self, embeddings: Tensor) -> NeckOutput:
         """Classify embeddings (B, W)."""

@@ -107,10 +107,12 @@ def test_without_a_bnneck_all_see_the_same_feature():
     output = model(images())
     pooled = output.triplet_embedding
     assert torch.equal(output.embedding, pooled)
+    plain, near_zero = model.neck.classifier, build().neck.classifier
     torch.testing.assert_close(
-        output.identity_logits, pooled @ model.neck.classifier.weight.T
+        output.identity_logits, pooled @ plain.weight.T + plain.bias
     )
-    assert count(model) == count(build()) - 2 * 128
+    assert plain.weight.std() > 30 * near_zero.weight.std(), "as torch draws them"
+    assert count(model) == count(build()) - 2 * 128 + len(plain.bias)
 
 
 def test_terms_of_the_ladder_are_added_and_others_stay():
