@@ -264,9 +264,9 @@ def _events(paper: str, parameters: Mapping[str, Any]) -> Path | None:
 def open_study(parameters: Mapping[str, Any], scale: str | None = None) -> Study:
     """Open the runs of an ablation; those that are missing are made if it is asked for.
 
-    parameters   ablation, benchmarks, seeds, variants, outputs and data_root as
-                 `sweep.plan` takes them, and `scale`; run_missing, and how many `jobs`
-                 at a time; further ones are the notebook's own
+    parameters   ablation, benchmarks, seeds, variants, outputs and data_root, which
+                 `sweep.plan` takes; run_missing; how many `jobs` at a time; others
+    scale        of params/scales; where it is None, each benchmark's usual one
     """
     compact_output()
     declared(parameters, READ_AT_OPENING)

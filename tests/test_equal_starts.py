@@ -14,8 +14,7 @@ from toys.notebook_models import ABLATIONS, PAPERS, assert_loads, model_of
 from reidrun.runs.environment import ROOT
 from reidrun.runs.params import read_ablation
 
-# Rows that are about other weights, and the modules that have them.
-TAUGHT = {"pretrained": ("trunk.", "branch.")}
+TAUGHT = ("trunk.", "branch.")  # modules that pre-trained weights are for
 
 
 def starts(model: nn.Module) -> dict[tuple, dict[str, Tensor]]:
@@ -47,10 +46,7 @@ def test_variants_of_a_seed_start_with_equal_weights_in_every_common_module(
         if (recipe := json.dumps(model.recipe)) not in loaded:  # else losses differ
             assert_loads(model, tmp_path)
             loaded.add(recipe)
-        taught = TAUGHT.get(variant.name, ())
         for module, weights in starts(model).items():
-            if module[0].startswith(taught):
-                continue
             others = known.setdefault(module, weights)
             shared += others is not weights
             for name, value in weights.items():
@@ -58,10 +54,11 @@ def test_variants_of_a_seed_start_with_equal_weights_in_every_common_module(
     assert shared > 10
 
 
-@pytest.mark.parametrize("row", TAUGHT)
-def test_rows_that_are_about_other_weights_start_from_them(row):
-    random, taught = (starts(model_of("baseline", name)) for name in ("full", row))
-    theirs = [module for module in random if module[0].startswith(TAUGHT[row])]
+def test_rows_that_are_about_other_weights_start_from_them():
+    random, taught = (
+        starts(model_of("baseline", row, scale="study")) for row in ("scratch", "full")
+    )
+    theirs = [module for module in random if module[0].startswith(TAUGHT)]
     assert theirs and taught.keys() == random.keys()
     for module in theirs:
         for name, value in random[module].items():

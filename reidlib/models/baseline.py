@@ -30,11 +30,9 @@ class Output(NamedTuple):
 
 
 class PlainNeck(nn.Module):
-    """In place of a BNNeck: a plain classifier sees the feature as it is.
+    """In place of a BNNeck: the classifier, with a bias, sees the feature as it is.
 
-    Its weights start at torch's usual size, as the authors' do. From the near zero of a
-    BNNeck's, the identity loss pulls so weakly that the triplet loss, to begin with,
-    draws all features together.
+    Its weights start at torch's usual size, as in the code of Luo et al. 2019.
     """
 
     def __init__(self, width: int, num_classes: int) -> None:
@@ -51,7 +49,7 @@ class ResNetBaseline(nn.Module):
     """Global average of a ResNet's map, BNNeck, classifier.
 
     test_feature  after (the strong baseline) | before the batch norm
-    bnneck        False: no batch norm, as in the standard baseline
+    bnneck        False: no batch norm and a plain classifier, the standard baseline
     centred       whether it keeps the centres of a centre loss
     """
 

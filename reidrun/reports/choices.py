@@ -22,16 +22,18 @@ MOVED = 1.0  # points of mAP: what a longer training may add at most
 
 
 def grid(part: Part, plans: Iterable[Plan]) -> pd.DataFrame:
-    """Scores of two rows, mostly baseline and whole method, and their mean.
+    """Scores of baseline and whole method, or of two other rows, and their mean.
 
     A row for each point, labelled by the parameters that the part's axes name; nan
     where nobody ran it.
     """
     names = [name for axis in part.axes for name in axis[0]]
-    found: dict[tuple, dict[str, float]] = {}
+    plans, found = [*plans], {}
+    have_roles = any(plan.variant in BASELINES for plan in plans)
     for plan in plans:
         point = tuple(plan.parameters[name] for name in names)
-        found.setdefault(point, {})[_role(plan)] = validated(plan)
+        row = _role(plan) if have_roles else plan.variant
+        found.setdefault(point, {})[row] = validated(plan)
     index = pd.MultiIndex.from_tuples(found, names=names)
     table = pd.DataFrame([*found.values()], index)
     return table.assign(mean=table.mean(axis=1, skipna=False))
@@ -174,8 +176,9 @@ def lengths_in_words(table: pd.DataFrame) -> list[str]:
     return said
 
 
-def title(paper: str) -> str:
-    """What a paper is called in print; what is none of the four keeps its name."""
+def title(run: str) -> str:
+    """What the paper of a run is called in print; a run of none has its own name."""
+    paper = run.partition("_")[0]
     return HEADLINES[paper].paper if paper in HEADLINES else paper
 
 
@@ -227,7 +230,4 @@ def _side_by_side(parts: Mapping[str, Iterable[Plan]]) -> pd.DataFrame:
 
 
 def _role(plan: Plan) -> str:
-    """What a row is in its paper; one that is neither keeps its name."""
-    if plan.variant in {FULL, *BASELINES}:
-        return ROLES[plan.variant == FULL]
-    return plan.variant
+    return ROLES[plan.variant == FULL] if plan.variant in {FULL, *BASELINES} else ""

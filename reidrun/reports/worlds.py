@@ -92,10 +92,10 @@ def agreement(
         printed = _printed(study, metric)
         for world, photographs in product(worlds, printed):
             ran = [step.was_run for step in steps(study, world)]
-            tests = [step for step in steps(study, world) if step.was_run]
-            queries = [test.per_query(metric) for test in tests]
+            rows = [step for step in steps(study, world) if step.was_run]
+            queries = [row.per_query(metric) for row in rows]
             theirs = printed[photographs][ran].to_numpy()
-            over_runs = tau_over_runs(queries, theirs) if len(tests) > 2 else None
+            over_runs = tau_over_runs(queries, theirs) if len(rows) > 2 else None
             ours = [each.mean().mean() for each in queries]
             pair = f"{world}, {photographs}"
             found.append(_agreement(pair, metric, ours, theirs, over_runs))
@@ -213,14 +213,14 @@ def directions_table(
 
 
 def weigh(better: pd.DataFrame, worse: pd.DataFrame) -> Effect:
-    """Compare two tests, of other queries as well."""
+    """Compare two rows, of other queries as well."""
     if better.index.equals(worse.index):
         return compare(better, worse).effect
     return compare_apart(better, worse)
 
 
 def from_behind(
-    test: Row, views: Sequence[str], metric: str = "mAP"
+    row: Row, views: Sequence[str], metric: str = "mAP"
 ) -> dict[str, Effect]:
     """Compare queries of the same people seen from the front with those from behind.
 
@@ -228,7 +228,7 @@ def from_behind(
     """
     if not views:
         return {}
-    scores, sides = test.per_query(metric), {}
+    scores, sides = row.per_query(metric), {}
     for view in ("front", "back"):
         seen = scores[np.array(views) == view]
         sides[view] = seen.groupby(level=1).mean()  # by pid

@@ -37,7 +37,7 @@ class Part(BaseModel, extra="forbid"):
     rows         of an ablation: those that a claim compares, the others, or by name;
                  of a paper: variants by name, the whole method if none is
     benchmarks   to train on
-    scale        of params/scales; the usual one of their pictures if none is named
+    scale        of params/scales; the usual one of each benchmark if none is named
     changes      parameters that all have in another way
     axes         lists of further changes: every combination is a run of its own
     """

@@ -63,7 +63,7 @@ def test_rows_that_are_neither_keep_their_names(plan):
     rates = {"learning_rate": 0.1, "warmup_epochs": 0}
     plans = [plan("stepwise", 0.4, **rates), plan("full", **rates)]
     table = choices.grid(PART, plans)
-    assert [*table] == ["stepwise", "whole method", "mean"]
+    assert [*table] == ["stepwise", "full", "mean"]
     said = choices.choice_in_words(table)
     assert said == "not chosen yet: 1 runs of the grid are missing"
 

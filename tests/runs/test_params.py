@@ -35,7 +35,7 @@ FANET_PARTS = {
 VARIED = {  # what a table or a figure of a paper varies; of ours, the readings compared
     "baseline_directions": {  # ours
         *("erasing_probability", "identity_weight", "test_feature"),
-        *("triplet_weight", "triplets"),
+        *("pretrained", "triplet_weight", "triplets"),
     },
     "baseline_ladder": {  # the strong baseline's table, and ways to search
         *("bnneck", "centre_weight", "erasing_probability", "label_smoothing"),

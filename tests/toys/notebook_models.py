@@ -48,10 +48,10 @@ def initialises(statement: ast.stmt) -> bool:
     return ast.unparse(statement).startswith("training.initialise(")
 
 
-def model_of(paper: str, variant: str, seed: int = 0) -> nn.Module:
-    """The model of a variant as its notebook builds it, at the tiny scale."""
+def model_of(paper: str, variant: str, seed: int = 0, scale: str = "tiny") -> nn.Module:
+    """The model of a variant as its notebook builds it."""
     book = json.loads((ROOT / "notebooks" / f"{paper}.ipynb").read_text("utf-8"))
-    values = merged(ROOT, paper, "smoke", "tiny", variant, seed=seed)
+    values = merged(ROOT, paper, "smoke", scale, variant, seed=seed)
     size = values["image_height"], values["image_width"]
     namespace = {**values, **GIVEN, "size": size, "run": Here}
     seed_everything(seed)
