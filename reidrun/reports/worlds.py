@@ -85,7 +85,7 @@ def agreement(
     """Kendall's tau of each world with each published column, and of these two.
 
     Of rows that were run. Columns tau, rows (how many), and 95 % intervals: over rows,
-    and of ours over people and seeds. A row for each pair and metric.
+    and of ours over people and the seeds that all rows have. A row for each pair and metric.
     """
     found = []
     for metric in metrics:
@@ -95,13 +95,21 @@ def agreement(
             rows = [step for step in steps(study, world) if step.was_run]
             queries = [row.per_query(metric) for row in rows]
             theirs = printed[photographs][ran].to_numpy()
-            over_runs = tau_over_runs(queries, theirs) if len(rows) > 2 else None
+            over_runs = _over_runs(queries, theirs) if len(rows) > 2 else None
             ours = [each.mean().mean() for each in queries]
             pair = f"{world}, {photographs}"
             found.append(_agreement(pair, metric, ours, theirs, over_runs))
         columns = (printed[name].to_numpy() for name in printed)
         found.append(_agreement(", ".join(printed), metric, *columns, None))
     return pd.DataFrame(found).set_index(["metric", "columns"])
+
+
+def _over_runs(
+    queries: Sequence[pd.DataFrame], theirs: Sequence[float]
+) -> Interval | None:
+    """By the seeds that all rows have; None where there is none."""
+    shared = sorted(set.intersection(*(set(each) for each in queries)))
+    return tau_over_runs([q[shared] for q in queries], theirs) if shared else None
 
 
 def _agreement(

@@ -1,6 +1,7 @@
 """Whether a world ranks methods as photographs do, on runs that nobody made."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,20 @@ def test_rows_that_nobody_ran_are_left_out_of_tau(tmp_path):
     assert some["rows"] == 3 and some["tau"] == "0.33"
     none = worlds.agreement(ladder(tmp_path / "none", []), ["concourse"], ["rank1"])
     assert none.loc["R1", "concourse, Market-1501"].tolist() == [0, NOT_RUN, "", ""]
+
+
+def test_the_interval_over_runs_is_of_the_seeds_that_all_rows_have(tmp_path):
+    means = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
+    whole, kept = ladder(tmp_path, means), {}
+    for variant, seed, interval in (
+        ("standard", 1, "1.00 to 1.00"),
+        ("warm-up", 0, ""),  # and so no two rows of one seed
+    ):
+        kept |= {(variant, HOME): whole.queries[variant, HOME].loc[[seed]]}
+        some = replace(whole, queries=whole.queries | kept)
+        found = worlds.agreement(some, ["concourse"], ["mAP"])
+        row = found.loc["mAP", "concourse, Market-1501"]
+        assert row["over people and seeds"] == interval
 
 
 @pytest.fixture
