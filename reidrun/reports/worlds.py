@@ -84,8 +84,8 @@ def agreement(
 ) -> pd.DataFrame:
     """Kendall's tau of each world with each published column, and of these two.
 
-    Of rows that were run. Columns tau, rows (how many), and 95 % intervals: over rows,
-    and of ours over people and the seeds that all rows have. A row for each pair and metric.
+    Of rows that were run, a row for each pair and metric. Columns tau, rows (how many),
+    and 95 % intervals: over rows, and of ours over people and the seeds of all rows.
     """
     found = []
     for metric in metrics:
