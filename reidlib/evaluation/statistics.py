@@ -295,5 +295,6 @@ def in_points(share: float) -> str:
 
 
 def range_in_points(interval: Interval) -> str:
-    """Both ends of an interval, as `in_points` has them."""
-    return f"{in_points(interval.low)} to {in_points(interval.high)}"
+    """Both ends of an interval, as `in_points` has them; "–" of a single seed."""
+    low, high = map(in_points, interval)
+    return f"{low} to {high}" if np.isfinite(interval).all() else "–"

@@ -19,6 +19,7 @@ from reidlib.evaluation.statistics import (
     compare_apart,
     crossed_effect,
     holm,
+    range_in_points,
     sentence,
     student_interval,
     verdict,
@@ -304,3 +305,9 @@ def test_the_sentence_tells_both_ways(found, said):
 
 def test_the_sentence_says_which_pictures():
     assert "drawn" not in sentence(WINS, **NAMES, pictures="photographs")
+
+
+def test_a_range_is_in_points_and_a_dash_where_nothing_is_known():
+    assert range_in_points(Interval(-0.012, 0.2)) == "-1.2 to +20.0"
+    alone = compare(queries(0.5, spread=0.1), queries(0.4, spread=0.1)).effect
+    assert range_in_points(alone.interval) == "–"
