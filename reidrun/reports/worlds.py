@@ -157,13 +157,13 @@ def directions(
     rivals = {
         "scratch": "Pre-trained weights are above random ones.",
         "identity-only": "Identity and triplet loss are above the identity loss alone.",
-        "triplet-only": "They are above the triplet loss alone.",
+        "triplet-only": "Identity and triplet loss are above the triplet loss alone.",
         "all-triplets": "The hardest triplets of a batch are above random ones.",
         "no-erasing": "Random erasing helps at home.",
     }
     hidden = {
         f"{world}_occluded": "Whole queries are above occluded ones.",
-        f"{world}_partial": "They are above partial ones.",
+        f"{world}_partial": "Whole queries are above partial ones.",
         other: "One's own camera network is above another.",
     }
     there = Setting(world, other)
