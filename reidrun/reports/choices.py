@@ -9,6 +9,7 @@ import pandas as pd
 
 from reidrun.reports.published import HEADLINES
 from reidrun.reports.study import BASELINES
+from reidrun.runs.asked import Need
 from reidrun.runs.folder import is_complete
 from reidrun.runs.params import FULL
 from reidrun.runs.plans import Plan
@@ -25,28 +26,52 @@ def grid(part: Part, plans: Iterable[Plan]) -> pd.DataFrame:
     """Scores of baseline and whole method, or of two other rows, and their mean.
 
     A row for each point, labelled by the parameters that the part's axes name; nan
-    where nobody ran it.
+    where nobody ran it. Where the part has needs, column `meets` says whether the whole
+    method meets them there: yes, no, or "" before it was run.
     """
     names = [name for axis in part.axes for name in axis[0]]
-    plans, found = [*plans], {}
+    plans, found, meets = [*plans], {}, {}
     have_roles = any(plan.variant in BASELINES for plan in plans)
     for plan in plans:
         point = tuple(plan.parameters[name] for name in names)
         row = _role(plan) if have_roles else plan.variant
         found.setdefault(point, {})[row] = validated(plan)
+        if plan.variant == FULL and is_complete(plan.folder):
+            meets[point] = "yes" if _meets(plan, part.needs) else "no"
     index = pd.MultiIndex.from_tuples(found, names=names)
     table = pd.DataFrame([*found.values()], index)
-    return table.assign(mean=table.mean(axis=1, skipna=False))
+    table = table.assign(mean=table.mean(axis=1, skipna=False))
+    if part.needs:
+        table["meets"] = [meets.get(point, "") for point in index]
+    return table
+
+
+def _meets(plan: Plan, needs: Iterable[Need]) -> bool:
+    """Whether a run's measures show what is needed; what was not measured does not."""
+    measures = read_record(plan.folder).get("measures", {})
+
+    def measured(name: float | str) -> float:
+        key = f"{plan.parameters['benchmark']}: {name}"
+        return measures.get(key, float("nan")) if isinstance(name, str) else name
+
+    return all(
+        (need.below is None or measured(need.measure) < measured(need.below))
+        and (need.above is None or measured(need.measure) > measured(need.above))
+        for need in needs
+    )
 
 
 def chosen(table: pd.DataFrame) -> tuple | None:
     """The point of a grid that all rows of the paper get; None until all were run.
 
-    That of the highest mean; of those within half a point of it the lowest rate, which
-    the first parameter is, then the longest warm-up, the last.
+    Of the points that meet the grid's needs, or of all where none does, that of the
+    highest mean; of those within half a point of it the lowest rate, which the first
+    parameter is, then the longest warm-up, the last.
     """
     if table.empty or table["mean"].isna().any():
         return None
+    if "meets" in table and (table["meets"] == "yes").any():
+        table = table[table["meets"] == "yes"]
     close = table.index[table["mean"] >= table["mean"].max() - WITHIN]
     return min(close, key=lambda point: (point[0], -point[-1]))
 
@@ -58,10 +83,22 @@ def choice_in_words(table: pd.DataFrame) -> str:
         missing = int(table.drop(columns="mean").isna().sum().sum())
         return f"not chosen yet: {missing} runs of the grid are missing"
     said = ", ".join(_value_in_words(table, *pair) for pair in _named(table, point))
+    said = f"chosen: {said}{_needs_in_words(table)}"
     if ROLES[0] not in table:
-        return f"chosen: {said}"
+        return said
     own, best = table.loc[point, ROLES[0]], table[ROLES[0]].max()
-    return f"chosen: {said}; the baseline scores {own:.1f} there, {best:.1f} at best"
+    return f"{said}; the baseline scores {own:.1f} there, {best:.1f} at best"
+
+
+def _needs_in_words(table: pd.DataFrame) -> str:
+    if "meets" not in table:
+        return ""
+    meeting = int((table["meets"] == "yes").sum())
+    if not meeting:
+        return ", though the whole method meets its needs nowhere"
+    return (
+        f", of {meeting} of {len(table)} points where the whole method meets its needs"
+    )
 
 
 def best_of_baseline(table: pd.DataFrame) -> dict[str, float] | None:
@@ -211,6 +248,13 @@ def curves(plans: Iterable[Plan]) -> pd.DataFrame:
     found = pd.DataFrame(rows, columns=names)
     found = found.sort_values("benchmark", ascending=False, kind="stable")  # as colored
     return found.assign(value=100 * found["value"].astype(float))
+
+
+def score_in_words(value: float | str) -> str:
+    """A cell of a grid: one decimal, nothing where nobody ran it, words as they are."""
+    if isinstance(value, str):
+        return value
+    return "" if pd.isna(value) else f"{value:.1f}"
 
 
 def validated(plan: Plan) -> float:

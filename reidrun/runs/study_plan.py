@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 from reidlib.benchmarks.counts import expected
 from reidlib.checks import unknown
 from reidrun.runs import sweep
+from reidrun.runs.asked import Need
 from reidrun.runs.environment import ROOT
 from reidrun.runs.errors import ParameterError, RunError
 from reidrun.runs.folder import is_complete
@@ -40,6 +41,8 @@ class Part(BaseModel, extra="forbid"):
     scale        of params/scales; the usual one of each benchmark if none is named
     changes      parameters that all have in another way
     axes         lists of further changes: every combination is a run of its own
+    needs        of a grid: what its whole method must show, so that a choice by mAP
+                 does not lose what the paper is about
     """
 
     about: str
@@ -50,6 +53,7 @@ class Part(BaseModel, extra="forbid"):
     scale: str | None = None
     changes: Changes = {}
     axes: list[list[Changes]] = []
+    needs: list[Need] = []
 
     def combinations(self) -> Iterator[Changes]:
         """What each run has in another way, in the order of the axes."""

@@ -7,6 +7,7 @@ import pytest
 from toys.small_runs import write_record
 
 from reidrun.reports import choices
+from reidrun.runs.asked import Need
 from reidrun.runs.plans import Plan
 from reidrun.runs.study_plan import Part
 
@@ -127,6 +128,68 @@ def test_a_baseline_is_compared_at_its_own_best_where_that_is_over_a_point_more(
     assert choices.best_in_words(unknown) == "not known yet"
     alone = rates((50.0,), (51.0,), roles=["whole method"])
     assert choices.best_of_baseline(alone) is None
+
+
+NEEDED = Need(measure="IoU", above="IoU, untrained", why="training lost the regions")
+EVEN = Need(measure="w", below=0.3, why="w is even")
+
+
+@pytest.mark.parametrize(
+    ("measures", "meets"),
+    [
+        ({"IoU": 0.3, "IoU, untrained": 0.2, "w": 0.1}, True),
+        ({"IoU": 0.2, "IoU, untrained": 0.2, "w": 0.1}, False),
+        ({"IoU": 0.3, "IoU, untrained": 0.2, "w": 0.3}, False),
+        ({"IoU": 0.3, "w": 0.1}, False),
+        ({"IoU": 0.3, "IoU, untrained": 0.2}, False),
+        ({}, False),
+    ],
+)
+def test_a_point_meets_the_needs_where_the_whole_method_shows_them(
+    plan, tmp_path, measures, meets
+):
+    points = {"learning_rate": 0.1, "warmup_epochs": 0}
+    plans = [plan("baseline", 0.5, **points), plan("full", 0.6, **points)]
+    named = {f"plaza: {name}": value for name, value in measures.items()}
+    called = plans[1].folder.name.removesuffix("-s0")
+    write_record(tmp_path, "plaza", "toy", called, measures=named, plaza=0.6)
+    table = choices.grid(PART.model_copy(update={"needs": [NEEDED, EVEN]}), plans)
+    assert table["meets"].tolist() == ["yes" if meets else "no"]
+    assert "meets" not in choices.grid(PART, plans)
+
+
+def test_whether_needs_are_met_is_not_known_before_the_run(plan):
+    points = {"learning_rate": 0.1, "warmup_epochs": 0}
+    plans = [plan("baseline", 0.5, **points), plan("full", **points)]
+    table = choices.grid(PART.model_copy(update={"needs": [NEEDED]}), plans)
+    assert table["meets"].tolist() == [""]
+    assert choices.chosen(table) is None
+    said = choices.choice_in_words(table)
+    assert said == "not chosen yet: 1 runs of the grid are missing"
+
+
+def test_points_that_meet_the_needs_are_chosen_from_first():
+    scores = (50.0, 50.0), (52.0, 52.0), (54.0, 54.0)
+    table = rates(*scores).assign(meets=["yes", "yes", "no"])
+    assert choices.chosen(table) == (0.2, 0)
+    assert choices.choice_in_words(table) == (
+        "chosen: learning_rate 0.2, warmup_epochs 0, of 2 of 3 points where the whole"
+        " method meets its needs; the baseline scores 52.0 there, 54.0 at best"
+    )
+    assert choices.best_of_baseline(table) == {
+        "learning_rate": 0.3,
+        "warmup_epochs": 0,
+    }
+    nowhere = rates(*scores).assign(meets="no")
+    assert choices.chosen(nowhere) == (0.3, 0)
+    assert "meets its needs nowhere; the baseline" in choices.choice_in_words(nowhere)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(54.26, "54.3"), (float("nan"), ""), ("yes", "yes")]
+)
+def test_a_cell_of_a_grid_in_words(value, said):
+    assert choices.score_in_words(value) == said
 
 
 def test_doubling_is_enough_where_it_adds_less_than_a_point(plan):

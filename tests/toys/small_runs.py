@@ -23,6 +23,7 @@ def write_record(
     drawn: bool = True,
     tested_drawn: bool | None = None,
     pictures: str = "",
+    measures: dict[str, float] | None = None,
     **mean_aps: float,
 ) -> Path:
     """Write metrics.json of a run; its rank-1 is halfway from mAP to 1.
@@ -30,6 +31,7 @@ def write_record(
     drawn          whether the pictures of training are
     tested_drawn   the same of those tested on, which older records do not say
     pictures       what both are, as newer records say it in place of `drawn`
+    measures       besides the scores
     mean_aps       by tested benchmark; 0.5 on its own if not given
     """
     names = {"benchmark": benchmark, "paper": paper, "variant": variant, "seed": seed}
@@ -43,6 +45,7 @@ def write_record(
         }
     kind = {"pictures": pictures} if pictures else {"drawn": drawn}
     record = names | kind | {"scores": scores, "seconds": 1.0, "commit": ""}
+    record |= {"measures": measures} if measures else {}
     folder = run_folder(outputs, **names)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "metrics.json").write_text(json.dumps(record))
