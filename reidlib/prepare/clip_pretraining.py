@@ -1,9 +1,9 @@
 """A small CLIP taught on drawn pedestrians, in place of training on the web.
 
-Three contrastive terms: images with person captions, background patches with
-background captions (both InfoNCE as in Radford et al. 2021), and patches with the names
-of the parts that the true masks show there. The last makes it more local than OpenAI's
-CLIP, whose patches were never told their names.
+Four contrastive terms: the class token with person captions, the mean of all patches
+with the same, background patches with background captions (all InfoNCE as in Radford et
+al. 2021), and patches with the names of the parts that the true masks show there. The
+last makes it more local than OpenAI's CLIP, whose patches were never told their names.
 Shapes     B images, N patches, L text positions, J joint width, C region classes
 """
 
@@ -177,26 +177,27 @@ class Output(NamedTuple):
     """Unit vectors of the joint space, and the learned scale of each contrast."""
 
     images: Tensor  # (B, J) class token
+    pooled: Tensor  # (B, J) mean of the patches as the tower gives them
     patches: Tensor  # (B, N, J)
     person: Tensor  # (B, J)
     background: Tensor  # (B, J)
     words: Tensor  # (C, J)
-    scales: Tensor  # (3,) person, background, region
+    scales: Tensor  # (4,) person, pooled, background, region
 
 
 class PretrainedClip(nn.Module):
-    """A Clip with the scales of its three contrasts."""
+    """A Clip with the scales of its four contrasts."""
 
     def __init__(self, clip: Clip) -> None:
         super().__init__()
         self.clip = clip
-        self.log_scales = nn.Parameter(torch.full((3,), 10.0).log())
+        self.log_scales = nn.Parameter(torch.full((4,), 10.0).log())
 
     def forward(
         self, images: Tensor, person: Tensor, background: Tensor, words: Tensor
     ) -> Output:
         """Encode images (B, 3, H, W) and the ids of captions and region words."""
-        joint = F.normalize(self.clip.image(images).joint.float(), dim=-1)  # (B,1+N,J)
+        joint = self.clip.image(images).joint.float()  # (B, 1+N, J)
         ids = torch.cat([person, background, words])
         longest = int((ids != 0).sum(dim=1).max())  # padding behind it changes nothing
         texts = F.normalize(self.clip.text(ids[:, :longest]).sentence.float(), dim=-1)
@@ -204,8 +205,9 @@ class PretrainedClip(nn.Module):
             [len(person), len(background), len(words)]
         )
         return Output(
-            images=joint[:, 0],
-            patches=joint[:, 1:],
+            images=F.normalize(joint[:, 0], dim=-1),
+            pooled=F.normalize(joint[:, 1:].mean(dim=1), dim=-1),
+            patches=F.normalize(joint[:, 1:], dim=-1),
             person=person,
             background=background,
             words=words,
@@ -228,19 +230,21 @@ def objective(
     """Return the terms, not weighted.
 
         person      InfoNCE of class tokens and person captions
+        pooled      InfoNCE of means over all patches and person captions
         background  InfoNCE of the mean of the background's patches and its captions
         region      cross-entropy of patches over the region words
 
     class_weights  weight of each Part in the region term: head and foot cover few
                    patches and would not be learned without
     """
-    person_scale, background_scale, region_scale = output.scales
+    person_scale, pooled_scale, background_scale, region_scale = output.scales
     outside = (batch.regions == Part.BACKGROUND).float()[..., None]  # (B, N, 1)
     surroundings = F.normalize((output.patches * outside).sum(dim=1), dim=-1)
     logits = region_scale * output.patches @ output.words.T  # (B, N, C)
     weights = torch.tensor(class_weights, device=logits.device)
     return {
         "person": info_nce_loss(output.images, output.person, person_scale),
+        "pooled": info_nce_loss(output.pooled, output.person, pooled_scale),
         "background": info_nce_loss(surroundings, output.background, background_scale),
         "region": F.cross_entropy(
             logits.flatten(0, 1), batch.regions.flatten(), weight=weights

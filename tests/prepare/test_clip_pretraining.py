@@ -124,15 +124,24 @@ def test_forward_gives_unit_vectors_of_one_width(model, batch):
     sizes = {name: tuple(part.shape) for name, part in output._asdict().items()}
     assert sizes == {
         "images": (6, 24),
+        "pooled": (6, 24),
         "patches": (6, 32, 24),
         "person": (6, 24),
         "background": (6, 24),
         "words": (6, 24),
-        "scales": (3,),
+        "scales": (4,),
     }
-    for vectors in output[:5]:
+    for vectors in output[:6]:
         assert torch.allclose(vectors.norm(dim=-1), torch.ones(vectors.shape[:-1]))
-    assert torch.allclose(output.scales, torch.full((3,), 10.0))
+    assert torch.allclose(output.scales, torch.full((4,), 10.0))
+
+
+def test_pooled_is_the_mean_of_patches_as_the_tower_gives_them(model, batch):
+    output = model(*pretraining.tensors_of(batch))
+    joint = model.clip.image(batch.images).joint
+    for i in range(len(batch.images)):
+        mean = sum(joint[i, 1 + n] for n in range(32)) / 32
+        assert torch.allclose(output.pooled[i], mean / mean.norm(), atol=1e-6)
 
 
 def test_texts_are_those_of_the_tower_whatever_is_cut_off(model, batch):
@@ -144,9 +153,10 @@ def test_texts_are_those_of_the_tower_whatever_is_cut_off(model, batch):
 
 def made_up(regions: torch.Tensor) -> tuple[Output, CaptionedBatch]:
     count, patches = regions.shape
-    scales = torch.tensor([2.0, 3.0, 4.0])
+    scales = torch.tensor([2.0, 3.0, 4.0, 5.0])
     output = Output(
         unit(count, 9),
+        unit(count, 9, seed=5),
         unit(count, patches, 9, seed=1),
         unit(count, 9, seed=2),
         unit(count, 9, seed=3),
@@ -161,20 +171,22 @@ def test_terms_are_their_equations():
     regions = torch.tensor([[0, 0, 1, 2, 3], [0, 4, 5, 5, 0], [0, 2, 2, 3, 1]])
     output, batch = made_up(regions)
     terms = objective(output, batch, class_weights=WEIGHTS)
-    assert set(terms) == {"person", "background", "region"}
-    assert terms["person"] == info_nce_loss(
-        output.images, output.person, torch.tensor(2.0)
-    )
+    assert set(terms) == {"person", "pooled", "background", "region"}
     means = []
     for patches, labels in zip(output.patches, regions, strict=True):
-        mean = patches[labels == Part.BACKGROUND].mean(dim=0)
-        means.append(mean / mean.norm())
-    expected = info_nce_loss(torch.stack(means), output.background, torch.tensor(3.0))
-    assert terms["background"].item() == pytest.approx(expected.item(), rel=1e-5)
+        means.append(patches[labels == Part.BACKGROUND].mean(dim=0))
+    behind = F.normalize(torch.stack(means), dim=-1)
+    for name, vectors, texts, scale in (
+        ("person", output.images, output.person, 2.0),
+        ("pooled", output.pooled, output.person, 3.0),
+        ("background", behind, output.background, 4.0),
+    ):
+        expected = info_nce_loss(vectors, texts, torch.tensor(scale))
+        assert terms[name].item() == pytest.approx(expected.item(), rel=1e-5)
     total = norm = 0.0
     for i, labels in enumerate(regions.tolist()):
         for patch, label in zip(output.patches[i], labels, strict=True):
-            scores = (4.0 * output.words @ patch).log_softmax(dim=0)
+            scores = (5.0 * output.words @ patch).log_softmax(dim=0)
             total -= WEIGHTS[label] * scores[label].item()
             norm += WEIGHTS[label]
     assert terms["region"].item() == pytest.approx(total / norm, rel=1e-5)
@@ -195,7 +207,7 @@ def test_a_picture_without_background_does_no_harm():
     assert all(term.isfinite() for term in terms.values())
 
 
-@pytest.mark.parametrize("name", ["person", "background", "region"])
+@pytest.mark.parametrize("name", ["person", "pooled", "background", "region"])
 def test_the_gradient_of_each_term_reaches_both_towers(model, batch, name):
     output = model(*pretraining.tensors_of(batch))
     objective(output, batch, class_weights=WEIGHTS)[name].backward()
@@ -203,8 +215,8 @@ def test_the_gradient_of_each_term_reaches_both_towers(model, batch, name):
         gradients = [p.grad for p in tower.parameters() if p.grad is not None]
         assert gradients and sum(g.abs().sum() for g in gradients) > 0
         assert all(gradient.isfinite().all() for gradient in gradients)
-    scale = ["person", "background", "region"].index(name)
-    assert (model.log_scales.grad != 0).tolist() == [i == scale for i in range(3)]
+    scale = ["person", "pooled", "background", "region"].index(name)
+    assert (model.log_scales.grad != 0).tolist() == [i == scale for i in range(4)]
 
 
 def test_patches_are_named_by_the_nearest_prompt(model, batch, tokenizer):
