@@ -129,12 +129,7 @@ def plan_study(
 
 
 def _plans(
-    part: Part,
-    root: Path,
-    *,
-    outputs: Path,
-    data_root: Path,
-    image_cache: Path | None,
+    part: Part, root: Path, *, outputs: Path, data_root: Path, image_cache: Path | None
 ) -> list[Plan]:
     found: dict[Path, Plan] = {}
     kept = {"image_cache": str(image_cache.resolve())} if image_cache else {}
