@@ -36,7 +36,7 @@ def grid(part: Part, plans: Iterable[Plan]) -> pd.DataFrame:
         point = tuple(plan.parameters[name] for name in names)
         row = _role(plan) if have_roles else plan.variant
         found.setdefault(point, {})[row] = validated(plan)
-        if plan.variant == FULL and is_complete(plan.folder):
+        if part.needs and plan.variant == FULL and is_complete(plan.folder):
             meets[point] = "yes" if _meets(plan, part.needs) else "no"
     index = pd.MultiIndex.from_tuples(found, names=names)
     table = pd.DataFrame([*found.values()], index)

@@ -8,8 +8,10 @@ from toys.small_runs import write_record
 
 from reidrun.reports import choices
 from reidrun.runs.asked import Need
+from reidrun.runs.environment import ROOT
+from reidrun.runs.params import read_ablation
 from reidrun.runs.plans import Plan
-from reidrun.runs.study_plan import Part
+from reidrun.runs.study_plan import Part, read_parts
 
 AXES = [[{"learning_rate": 0.1}, {"learning_rate": 0.2}]]
 AXES += [[{"warmup_epochs": 0}, {"warmup_epochs": 2}]]
@@ -130,18 +132,18 @@ def test_a_baseline_is_compared_at_its_own_best_where_that_is_over_a_point_more(
     assert choices.best_of_baseline(alone) is None
 
 
-NEEDED = Need(measure="IoU", above="IoU, untrained", why="training lost the regions")
-EVEN = Need(measure="w", below=0.3, why="w is even")
+SURE = Need(measure="loss", below="chance", why="it learned nothing")
+APART = Need(measure="w", above=0.05, why="w is even")
 
 
 @pytest.mark.parametrize(
     ("measures", "meets"),
     [
-        ({"IoU": 0.3, "IoU, untrained": 0.2, "w": 0.1}, True),
-        ({"IoU": 0.2, "IoU, untrained": 0.2, "w": 0.1}, False),
-        ({"IoU": 0.3, "IoU, untrained": 0.2, "w": 0.3}, False),
-        ({"IoU": 0.3, "w": 0.1}, False),
-        ({"IoU": 0.3, "IoU, untrained": 0.2}, False),
+        ({"loss": 1.0, "chance": 2.0, "w": 0.1}, True),
+        ({"loss": 2.0, "chance": 2.0, "w": 0.1}, False),
+        ({"loss": 1.0, "chance": 2.0, "w": 0.05}, False),
+        ({"loss": 1.0, "w": 0.1}, False),
+        ({"loss": 1.0, "chance": 2.0}, False),
         ({}, False),
     ],
 )
@@ -153,7 +155,7 @@ def test_a_point_meets_the_needs_where_the_whole_method_shows_them(
     named = {f"plaza: {name}": value for name, value in measures.items()}
     called = plans[1].folder.name.removesuffix("-s0")
     write_record(tmp_path, "plaza", "toy", called, measures=named, plaza=0.6)
-    table = choices.grid(PART.model_copy(update={"needs": [NEEDED, EVEN]}), plans)
+    table = choices.grid(PART.model_copy(update={"needs": [SURE, APART]}), plans)
     assert table["meets"].tolist() == ["yes" if meets else "no"]
     assert "meets" not in choices.grid(PART, plans)
 
@@ -161,11 +163,20 @@ def test_a_point_meets_the_needs_where_the_whole_method_shows_them(
 def test_whether_needs_are_met_is_not_known_before_the_run(plan):
     points = {"learning_rate": 0.1, "warmup_epochs": 0}
     plans = [plan("baseline", 0.5, **points), plan("full", **points)]
-    table = choices.grid(PART.model_copy(update={"needs": [NEEDED]}), plans)
+    table = choices.grid(PART.model_copy(update={"needs": [SURE]}), plans)
     assert table["meets"].tolist() == [""]
     assert choices.chosen(table) is None
     said = choices.choice_in_words(table)
     assert said == "not chosen yet: 1 runs of the grid are missing"
+
+
+@pytest.mark.parametrize("name", [n for n, part in read_parts().items() if part.needs])
+def test_a_grid_needs_what_claims_of_its_paper_need(name):
+    part = read_parts()[name]
+    (paper,) = part.runs
+    own = read_ablation(ROOT / "params", f"{paper}_components").needs.values()
+    assert name.startswith("grid-")
+    assert all(need in own for need in part.needs)
 
 
 def test_points_that_meet_the_needs_are_chosen_from_first():
