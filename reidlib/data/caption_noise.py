@@ -64,8 +64,8 @@ class Rates(NamedTuple):
     invented: float
 
 
-# On `arcade`, where recipes are chosen, captions alone fall from 78 mAP to 42 to 44 by
-# their words (`captions_alone`, five seeds), clearly below an image tower.
+# On `arcade`, where recipes are chosen, captions alone find 43.6 mAP by their words
+# (`captions_alone`), where the image tower alone has 47.5.
 RATES = Rates(confused=0.2, omitted=0.2, invented=0.2)
 
 
