@@ -1,14 +1,16 @@
 """Files, written whole or not at all."""
 
+import fcntl
 import os
 import platform
 import re
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 from reidlib import processes
 
@@ -53,6 +55,32 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """The same for text, as UTF-8."""
     write_bytes(path, text.encode())
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Wait for a lock, which a process that dies gives back; its file goes with it.
+
+    On a file system without locks nobody waits.
+    """
+    while True:
+        with lock.open("w") as file:
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if is_at(lock, file):
+                try:
+                    yield
+                finally:
+                    lock.unlink(missing_ok=True)
+                return
+
+
+def is_at(path: Path, file: IO) -> bool:
+    """Whether an open file is the one at a path: nobody has removed or replaced it."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def unwritable(path: Path) -> str:

@@ -5,13 +5,15 @@ import resource
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from toys.killed import of_a_dead_process
 
 from reidlib import files
-from reidlib.files import unwritable, write_bytes, write_text, written_whole
+from reidlib.files import alone, unwritable, write_bytes, write_text, written_whole
 
 
 def names(folder):
@@ -27,6 +29,27 @@ def test_what_is_written_becomes_the_file_and_nothing_else_is_left(tmp_path):
         assert temporary.parent == path.parent, "one file system: a rename is enough"
     assert path.read_bytes() == b"new"
     assert names(tmp_path) == [path.name]
+
+
+def test_one_at_a_time_holds_a_lock_and_its_file_goes(tmp_path):
+    lock, inside = tmp_path / "lock", []
+
+    def work(_):
+        with alone(lock):
+            inside.append(1)
+            assert len(inside) == 1, "somebody else is inside"
+            time.sleep(0.01)
+            inside.pop()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(list(pool.map(work, range(24)))) == 24
+    assert not lock.exists()
+
+
+def test_a_lock_goes_with_its_file_where_the_block_raises(tmp_path):
+    with pytest.raises(KeyError), alone(tmp_path / "lock"):
+        raise KeyError
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_block_that_raises_leaves_the_file_as_it_was(tmp_path):

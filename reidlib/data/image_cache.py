@@ -7,12 +7,10 @@ last change, of Pillow's version, which may decode to other bits, and of how
 `read_picture` reads. A file is there whole or not at all: what was killed is made anew.
 """
 
-import fcntl
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -25,7 +23,7 @@ from tqdm import tqdm
 
 from reidlib.data.pictures import read_picture
 from reidlib.data.transforms import Transform, resize_of
-from reidlib.files import written_whole
+from reidlib.files import alone, written_whole
 
 THREADS = 4  # decoding frees the interpreter, and a file server answers several at once
 READ_AS = 2  # what read_picture makes of a file; 1 was before EXIF and 16 bits
@@ -75,7 +73,7 @@ class ImageCache(NamedTuple):
         height, width = resize.size
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with _alone(file.with_suffix(".lock")):
+            with alone(file.with_suffix(".lock")):
                 if not file.is_file():
                     _decode(file, paths, resize)
         except OSError as error:
@@ -100,14 +98,6 @@ class ImageCache(NamedTuple):
         height, width = resize.size
         name = f"{height}x{width}-{resize.interpolation.value}-{key.hexdigest()[:16]}"
         return self.folder / f"{name}.npy"
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Wait for the lock, which a process that dies gives back."""
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
 
 
 def _decode(file: Path, paths: Sequence[Path], resize: v2.Resize) -> None:

@@ -24,7 +24,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from reidlib.checks import unknown
-from reidlib.files import write_text, written_whole
+from reidlib.files import alone, write_text, written_whole
 from reidlib.reading import shown
 from reidlib.rendered.cameras import NUM_CAMERAS
 from reidlib.rendered.shot import HEIGHT
@@ -46,17 +46,28 @@ def ensure_world(name: str, root: Path, archives: Path = ARCHIVES) -> Path:
     """Unpack the set `name` into the folder `root`, unless it is there already.
 
     One that was rendered at another height is there; one of another version is
-    replaced. Raises FileExistsError where `root` holds anything else, ValueError for a
-    damaged archive, FileNotFoundError for a set that is not shipped.
+    replaced. Who wants it at the same time waits. Raises FileExistsError where `root`
+    holds anything else, ValueError for a damaged archive, FileNotFoundError for a set
+    that is not shipped.
     """
-    there = about_in(root) or {}
-    if there == about(name, there.get("height", HEIGHT)):
+    if _is_current(name, root):
         return root
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with alone(root.with_name(f".{root.name}.lock")):
+        return root if _is_current(name, root) else _unpack_into(root, name, archives)
+
+
+def _is_current(name: str, root: Path) -> bool:
+    there = about_in(root) or {}
+    return there == about(name, there.get("height", HEIGHT))
+
+
+def _unpack_into(root: Path, name: str, archives: Path) -> Path:
+    there = about_in(root) or {}
     if root.exists() and any(root.iterdir()) and not _was_unpacked(there):
         raise FileExistsError(
             f"{shown(root)} is there, but is not {name} of this version: move it away"
         )
-    root.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
     try:
         _unpack(name, scratch / "new", archives)
@@ -73,12 +84,14 @@ def _was_unpacked(there: Mapping[str, object]) -> bool:
 
 def _move(name: str, new: Path, root: Path) -> None:
     """Rename into place; a set that another process unpacked meanwhile stays."""
+    if _is_current(name, root):
+        return
     if root.exists():
         root.replace(new.with_name("old"))
     try:
         new.replace(root)
     except OSError:
-        if about_in(root) != about(name):
+        if not _is_current(name, root):
             raise
 
 

@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from reidlib.files import is_alive
+from reidlib.files import is_alive, is_at
 from reidlib.reading import printable, shown
 from reidrun.runs.errors import RunError
 
@@ -69,7 +69,7 @@ def hold(folder: Path) -> IO | None:
     while True:
         file = _opened(path)
         maker = _read(file)
-        if _lock(file, maker) and _is_still(path, file):
+        if _lock(file, maker) and is_at(path, file):
             _sign(file, path)
             _inherited[str(folder)] = file.fileno()
             os.environ[COMMAND] = str(os.getpid())
@@ -117,14 +117,6 @@ def _lock(file: IO, maker: Maker | None) -> bool:
     except OSError:  # a file system without locks: known is who lives on this machine
         return maker is None or not maker.is_here or maker.is_dead
     return True
-
-
-def _is_still(path: Path, file: IO) -> bool:
-    """Whether nobody has removed the file between opening and locking it."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False
 
 
 def _sign(file: IO, path: Path) -> None:

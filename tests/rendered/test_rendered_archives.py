@@ -1,7 +1,10 @@
 """Archives of the rendered sets: the same bytes, unpacked whole, damage is named."""
 
 import json
+import shutil
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from io import BytesIO
 from itertools import cycle, islice
@@ -188,6 +191,39 @@ def test_what_is_there_already_stays_or_is_refused(small, monkeypatch):
         (root / ABOUT).write_text(said)
         with pytest.raises(FileExistsError, match="is not few of this version: move"):
             ensure_world("few", root, archives)
+
+
+def test_who_comes_second_waits_and_nothing_is_unpacked_twice(small, monkeypatch):
+    archives, root = small / "archives", small / "data" / "few"
+    pack("few", small / "rendered" / "few", archives)
+    unpacked, unpack = [], room._unpack
+
+    def slowly(name, place, where):
+        unpacked.append(name)
+        time.sleep(0.1)
+        unpack(name, place, where)
+
+    monkeypatch.setattr(room, "_unpack", slowly)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: ensure_world("few", root, archives), range(4)))
+    assert found == [root] * 4
+    assert unpacked == ["few"]
+    assert list(root.parent.iterdir()) == [root], "the lock's file goes, too"
+
+
+def test_a_set_that_came_meanwhile_is_not_moved_away(small, monkeypatch):
+    archives, root = small / "archives", small / "data" / "few"
+    pack("few", small / "rendered" / "few", archives)
+    unpack = room._unpack
+
+    def late(name, place, where):
+        unpack(name, place, where)
+        shutil.copytree(place, root)  # on a file system without locks nobody waits
+        (root / "theirs").touch()
+
+    monkeypatch.setattr(room, "_unpack", late)
+    assert ensure_world("few", root, archives) == root
+    assert (root / "theirs").exists()
 
 
 def test_a_shipped_set_is_a_benchmark_with_masks_and_captions(atrium, tmp_path):
