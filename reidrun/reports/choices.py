@@ -19,7 +19,8 @@ from reidrun.runs.study_plan import Part
 ROLES = ("baseline", "whole method")
 VALIDATION = "arcade"  # the world it is done on, so that no claim is judged there
 WITHIN = 0.5  # points of mAP: closer points of a grid are as good
-MOVED = 1.0  # points of mAP: what a longer training may add at most
+MOVED = 1.0  # points of mAP: what a longer training may change at most
+ENOUGH, TOO_SHORT, HURTS = "yes", "no", "longer hurts"
 
 
 def grid(part: Part, plans: Iterable[Plan]) -> pd.DataFrame:
@@ -146,13 +147,21 @@ def _value_in_words(table: pd.DataFrame, name: str, value: float) -> str:
 def doubled(once: Iterable[Plan], twice: Iterable[Plan]) -> pd.DataFrame:
     """What doubling the length adds, in points; a row for each paper and role.
 
-    Columns once, twice, added, and whether the length is enough, "" where it is not
-    known.
+    Columns once, twice, added, and whether the length is enough: yes where the score
+    moves by less than a point, no where it gains one, `longer hurts` where it loses
+    one, and "" where it is not known.
     """
     table = _side_by_side({"once": once, "twice": twice})
     table["added"] = table["twice"] - table["once"]
-    enough = (table["added"].abs() < MOVED).map({True: "yes", False: "no"})
-    return table.assign(enough=enough.where(table["added"].notna(), ""))
+    return table.assign(enough=[_enough(added) for added in table["added"]])
+
+
+def _enough(added: float) -> str:
+    if pd.isna(added):
+        return ""
+    if abs(added) < MOVED:
+        return ENOUGH
+    return TOO_SHORT if added > 0 else HURTS
 
 
 def lengths(parts: Mapping[str, Sequence[Plan]]) -> pd.DataFrame:
@@ -204,7 +213,10 @@ def lengths_in_words(table: pd.DataFrame) -> list[str]:
                 f"{title(paper)}: whether the length is enough is not known yet."
             )
             continue
-        settled = "enough" if (own["enough"] == "yes").all() else "not settled"
+        found = {*own["enough"]}
+        settled = "enough" if found == {ENOUGH} else "not settled"
+        if HURTS in found and TOO_SHORT not in found:
+            settled = "kept, for a longer training hurts"
         points = " and ".join(moved)
         said.append(
             f"{title(paper)}: the length is {settled}:"

@@ -210,15 +210,18 @@ def test_doubling_is_enough_where_it_adds_less_than_a_point(plan):
         plan("baseline", 0.505, **longer),
         plan("full", 0.58, **longer),
         plan("none", None, "other", **longer),
+        plan("full", 0.61, "other", **longer),
     ]
+    once.append(plan("full", 0.6, "other"))
     table = choices.doubled(once, twice)
     assert table.index.tolist() == [
         ("toy", "baseline"),
         ("toy", "whole method"),
         ("other", "baseline"),
+        ("other", "whole method"),
     ]
     assert table["added"].tolist()[:2] == pytest.approx([0.5, -2.0])
-    assert table["enough"].tolist() == ["yes", "no", ""]
+    assert table["enough"].tolist() == ["yes", "longer hurts", "", "no"]
 
 
 def test_a_run_of_the_grid_stands_in_for_the_same_training(plan):
@@ -246,16 +249,24 @@ def test_a_length_is_settled_in_words_where_no_row_moves_by_a_point(plan):
             plan("full", 0.599, **longer),
         ],
         "length-twice-other": [plan("none", 0.66, "other", **longer)],
+        "length-fourth": [plan("none", 0.7, "fourth"), plan("full", 0.7, "fourth")],
+        "length-twice-fourth": [
+            plan("none", 0.66, "fourth", **longer),
+            plan("full", 0.72, "fourth", **longer),
+        ],
         "grid-other": [],
     }
     table = choices.lengths(parts)
-    assert table["added"].dropna().tolist() == pytest.approx([0.5, -0.1, -4.0])
+    added = [0.5, -0.1, -4.0, -4.0, 2.0]
+    assert sorted(table["added"].dropna()) == pytest.approx(sorted(added))
     assert choices.lengths_in_words(table) == [
         "toy: the length is enough: doubling it moves the baseline by +0.5 and the"
         " whole method by -0.1 mAP.",
-        "other: the length is not settled: doubling it moves the baseline by -4.0"
-        " mAP; other runs are missing.",
+        "other: the length is kept, for a longer training hurts: doubling it moves the"
+        " baseline by -4.0 mAP; other runs are missing.",
         "third: whether the length is enough is not known yet.",
+        "fourth: the length is not settled: doubling it moves the baseline by -4.0 and"
+        " the whole method by +2.0 mAP.",
     ]
 
 
