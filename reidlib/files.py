@@ -59,27 +59,44 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def alone(lock: Path) -> Iterator[None]:
-    """Wait for a lock, which a process that dies gives back; its file goes with it.
+    """Wait for a lock, which a process that dies gives back; its file goes at the end.
 
     On a file system without locks nobody waits.
     """
+    with _locked(lock):
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # gone already, or another user's
+                lock.unlink()
+
+
+def _locked(lock: Path) -> IO:
     while True:
-        with lock.open("w") as file:
-            with suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_EX)
-            if is_at(lock, file):
-                try:
-                    yield
-                finally:
-                    lock.unlink(missing_ok=True)
-                return
+        file = _opened(lock)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:
+            return file
+        if is_at(lock, file):
+            return file
+        file.close()
+
+
+def _opened(lock: Path) -> IO:
+    try:
+        return lock.open("w")
+    except PermissionError:
+        if not lock.exists():
+            raise
+        return lock.open()  # another user's, whose process was killed
 
 
 def is_at(path: Path, file: IO) -> bool:
     """Whether an open file is the one at a path: nobody has removed or replaced it."""
     try:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
+    except OSError:  # removed; over NFS by another machine, too
         return False
 
 

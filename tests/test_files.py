@@ -1,5 +1,6 @@
 """Files are whole or not there, and nothing else is left beside them."""
 
+import errno
 import os
 import resource
 import signal
@@ -13,7 +14,14 @@ import pytest
 from toys.killed import of_a_dead_process
 
 from reidlib import files
-from reidlib.files import alone, unwritable, write_bytes, write_text, written_whole
+from reidlib.files import (
+    alone,
+    is_at,
+    unwritable,
+    write_bytes,
+    write_text,
+    written_whole,
+)
 
 
 def names(folder):
@@ -44,6 +52,43 @@ def test_one_at_a_time_holds_a_lock_and_its_file_goes(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         assert len(list(pool.map(work, range(24)))) == 24
     assert not lock.exists()
+
+
+def test_without_locks_nobody_waits(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(files.fcntl, "flock", no_locks)
+    monkeypatch.setattr(files, "is_at", lambda *_: False)  # inodes that change
+    with alone(tmp_path / "lock"), alone(tmp_path / "lock"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_that_another_user_left_is_taken(tmp_path, monkeypatch):
+    opened = Path.open
+
+    def read_only(path, mode="r", **options):
+        if "w" in mode:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, mode, **options)
+
+    monkeypatch.setattr(Path, "open", read_only)
+    with pytest.raises(PermissionError), alone(tmp_path / "lock"):
+        pass
+    (tmp_path / "lock").touch()
+    with alone(tmp_path / "lock"):
+        assert (tmp_path / "lock").exists()
+
+
+def test_a_file_that_cannot_be_looked_at_is_not_the_open_one(tmp_path, monkeypatch):
+    def stale(*_, **__):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with (tmp_path / "file").open("w") as file:
+        assert is_at(tmp_path / "file", file)
+        monkeypatch.setattr(Path, "stat", stale)
+        assert not is_at(tmp_path / "file", file)
 
 
 def test_a_lock_goes_with_its_file_where_the_block_raises(tmp_path):

@@ -81,5 +81,17 @@ def ensure(name: str, root: Path) -> None:
         raise DataError(not_at_hand(name, root))
     try:
         rendered.ensure_world(name, root)
-    except (ValueError, FileExistsError, FileNotFoundError) as error:
+    except ValueError as error:
         raise DataError(str(error)) from None
+    except OSError as error:
+        raise DataError(_not_unpacked(error, name, root)) from None
+
+
+def _not_unpacked(error: OSError, name: str, root: Path) -> str:
+    """Say why a set cannot be unpacked: what the system says, or what we do."""
+    if error.errno is None:
+        return str(error)
+    return (
+        f"{name} cannot be unpacked into {shown(root)} ({error.strerror}): make room"
+        " there, or name another folder by --data"
+    )

@@ -73,9 +73,10 @@ class ImageCache(NamedTuple):
         height, width = resize.size
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with alone(file.with_suffix(".lock")):
-                if not file.is_file():
-                    _decode(file, paths, resize)
+            if not file.is_file():
+                with alone(file.with_suffix(".lock")):
+                    if not file.is_file():
+                        _decode(file, paths, resize)
         except OSError as error:
             size = len(paths) * height * width * 3 / 2**30
             raise ValueError(

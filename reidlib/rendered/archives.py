@@ -52,9 +52,12 @@ def ensure_world(name: str, root: Path, archives: Path = ARCHIVES) -> Path:
     """
     if _is_current(name, root):
         return root
+    _refuse_what_is_there(name, root)
     root.parent.mkdir(parents=True, exist_ok=True)
     with alone(root.with_name(f".{root.name}.lock")):
-        return root if _is_current(name, root) else _unpack_into(root, name, archives)
+        if not _is_current(name, root):
+            _unpack_into(root, name, archives)
+    return root
 
 
 def _is_current(name: str, root: Path) -> bool:
@@ -62,19 +65,21 @@ def _is_current(name: str, root: Path) -> bool:
     return there == about(name, there.get("height", HEIGHT))
 
 
-def _unpack_into(root: Path, name: str, archives: Path) -> Path:
+def _refuse_what_is_there(name: str, root: Path) -> None:
     there = about_in(root) or {}
     if root.exists() and any(root.iterdir()) and not _was_unpacked(there):
         raise FileExistsError(
             f"{shown(root)} is there, but is not {name} of this version: move it away"
         )
+
+
+def _unpack_into(root: Path, name: str, archives: Path) -> None:
     scratch = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
     try:
         _unpack(name, scratch / "new", archives)
         _move(name, scratch / "new", root)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return root
 
 
 def _was_unpacked(there: Mapping[str, object]) -> bool:

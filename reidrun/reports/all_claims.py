@@ -184,6 +184,7 @@ def _counts(found: pd.DataFrame) -> dict[str, int]:
 def counts_markdown(judged: Mapping[str, Study], wanted: Wanted | None = None) -> str:
     """`counted` as Markdown, papers by the names that they have in print."""
     names = {name: headline.paper for name, headline in HEADLINES.items()}
+    names["baseline"] = "the strong baseline, of no paper"
     table = counted(judged, wanted).rename(names, level="paper")
     return as_markdown(table.reset_index())
 

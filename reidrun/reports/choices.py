@@ -215,7 +215,7 @@ def lengths_in_words(table: pd.DataFrame) -> list[str]:
             continue
         found = {*own["enough"]}
         settled = "enough" if found == {ENOUGH} else "not settled"
-        if HURTS in found and TOO_SHORT not in found:
+        if HURTS in found and found <= {ENOUGH, HURTS}:
             settled = "kept, for a longer training hurts"
         points = " and ".join(moved)
         said.append(

@@ -151,8 +151,9 @@ def test_what_was_killed_is_made_anew(samples, cache, tmp_path):
 
 
 def test_who_comes_second_waits(samples, cache):
-    lock = pictures(cache, samples).file.with_suffix(".lock")
-    found = []
+    file, found = pictures(cache, samples).file, []
+    file.unlink()
+    lock = file.with_suffix(".lock")
     second = threading.Thread(target=lambda: found.append(pictures(cache, samples)))
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

@@ -1,5 +1,6 @@
 """Archives of the rendered sets: the same bytes, unpacked whole, damage is named."""
 
+import errno
 import json
 import shutil
 import time
@@ -18,6 +19,7 @@ from PIL import Image
 from reidlib.analysis.truth import check_masks, true_parts
 from reidlib.benchmarks import DataError, check, load_benchmark, missing_data
 from reidlib.benchmarks.counts import expected
+from reidlib.benchmarks.made import ensure
 from reidlib.data.captions import CaptionIds, captions_of
 from reidlib.data.masks import read_mask
 from reidlib.prepare.region_prompts import region_labels
@@ -209,6 +211,20 @@ def test_who_comes_second_waits_and_nothing_is_unpacked_twice(small, monkeypatch
     assert found == [root] * 4
     assert unpacked == ["few"]
     assert list(root.parent.iterdir()) == [root], "the lock's file goes, too"
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    def refused(lock):
+        raise PermissionError(errno.EACCES, "Permission denied", str(lock))
+
+    monkeypatch.setattr(room, "alone", refused)
+    message = r"atrium_smoke cannot be unpacked into .*atrium \(Permission denied\)"
+    with pytest.raises(DataError, match=message):
+        ensure("atrium_smoke", tmp_path / "atrium")
+    (tmp_path / "atrium").mkdir()
+    (tmp_path / "atrium" / "mine.txt").touch()
+    with pytest.raises(DataError, match="is not atrium_smoke of this version: move"):
+        ensure("atrium_smoke", tmp_path / "atrium")
 
 
 def test_a_set_that_came_meanwhile_is_not_moved_away(small, monkeypatch):

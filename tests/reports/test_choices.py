@@ -244,6 +244,11 @@ def test_a_length_is_settled_in_words_where_no_row_moves_by_a_point(plan):
         "length": [plan("baseline", 0.5), plan("full", 0.6)],
         "length-other": [plan("none", 0.7, "other"), plan("full", 0.7, "other")],
         "length-third": [plan("baseline", None, "third")],
+        "length-fifth": [plan("none", 0.7, "fifth"), plan("full", 0.7, "fifth")],
+        "length-twice-fifth": [
+            plan("none", 0.67, "fifth", **longer),
+            plan("full", 0.705, "fifth", **longer),
+        ],
         "length-twice": [
             plan("baseline", 0.505, **longer),
             plan("full", 0.599, **longer),
@@ -257,14 +262,16 @@ def test_a_length_is_settled_in_words_where_no_row_moves_by_a_point(plan):
         "grid-other": [],
     }
     table = choices.lengths(parts)
-    added = [0.5, -0.1, -4.0, -4.0, 2.0]
+    added = [0.5, -0.1, -4.0, -4.0, 2.0, -3.0, 0.5]
     assert sorted(table["added"].dropna()) == pytest.approx(sorted(added))
     assert choices.lengths_in_words(table) == [
         "toy: the length is enough: doubling it moves the baseline by +0.5 and the"
         " whole method by -0.1 mAP.",
-        "other: the length is kept, for a longer training hurts: doubling it moves the"
-        " baseline by -4.0 mAP; other runs are missing.",
+        "other: the length is not settled: doubling it moves the baseline by -4.0"
+        " mAP; other runs are missing.",
         "third: whether the length is enough is not known yet.",
+        "fifth: the length is kept, for a longer training hurts: doubling it moves the"
+        " baseline by -3.0 and the whole method by +0.5 mAP.",
         "fourth: the length is not settled: doubling it moves the baseline by -4.0 and"
         " the whole method by +2.0 mAP.",
     ]
