@@ -193,6 +193,7 @@ CONTROLS = {  # rows that no paper prints
         "B/L+TEM+BG, weights 1 and 1",
         "B/L+TEM+BG+IA+TAL, weights 1 and 1",
     },
+    "fanet_unseen_scenes": {"Baseline + HPP"},
     "flannet_components": {"none, as many terms as the others", "F, a constant text"},
     "flannet_fusion": {
         "Dynamic Fusion, of logits",
