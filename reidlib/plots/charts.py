@@ -131,7 +131,7 @@ def run_curves(histories: pd.DataFrame, panels: str, ylabel: str) -> Figure:
         own = runs[runs[panels] == name]
         sns.lineplot(own, x="epoch", y="value", **look, legend=ax is axes[-1], ax=ax)
         ax.set(ylabel=ylabel, title=in_lines(name, TITLE))
-        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))  # 180 has room beside
+        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))  # 180 is wide
     if names:
         handles = axes[-1].get_legend_handles_labels()
         axes[-1].get_legend().remove()
